@@ -1,0 +1,292 @@
+//! From a token to a principal: rights are read live, and kept only while nothing about rights has changed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use uuid::Uuid;
+
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::rights::{Credential, Narrowing, Principal, covers};
+use crate::sql::Sql;
+use crate::time::Instant;
+use crate::token::{self, TokenKind};
+use crate::value::Val;
+
+/// What a caller shows.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// A session token or an API key.
+    Token(String),
+    /// The person at the machine, who holds the database itself.
+    LocalOwner,
+}
+
+/// Principals already computed, each good for one state of all rights.
+#[derive(Debug, Default)]
+pub(crate) struct Principals(Mutex<HashMap<[u8; 32], Arc<Principal>>>);
+
+/// Beyond this many the cache starts anew rather than grow.
+const CACHED_LIMIT: usize = 20_000;
+
+const UNKNOWN_TOKEN: &str =
+    "This token is not valid: it is unknown, revoked or expired. Ask its owner for a new one (session_create).";
+
+impl Principals {
+    /// Who shows this, and what they may do now. The rights epoch is read in the same snapshot, so that a right that
+    /// was taken away is gone at the next call, in every process that shares the database.
+    pub(crate) async fn find(&self, tx: &mut Tx, shown: &Shown, now: Instant) -> Result<Arc<Principal>> {
+        let hash = match shown {
+            Shown::LocalOwner => [0; 32],
+            Shown::Token(token) => {
+                if !matches!(token::kind_of(token), Some(TokenKind::Session | TokenKind::ApiKey)) {
+                    return Err(Error::unauthenticated(
+                        "This is not a Bureau token: tokens begin with bus_ or buk_ and are 40 characters long.",
+                    ));
+                }
+                token::hash(token)
+            }
+        };
+        tx.enter_all().await?;
+        let epoch = rights_epoch(tx).await?;
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        let principal = match known {
+            Some(principal) if principal.epoch == epoch => principal,
+            _ => {
+                let principal = Arc::new(load(tx, shown, &hash, epoch).await?);
+                let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                if cache.len() >= CACHED_LIMIT {
+                    cache.clear();
+                }
+                cache.insert(hash, principal.clone());
+                principal
+            }
+        };
+        if principal.expires_at.is_some_and(|end| end <= now) {
+            return Err(Error::unauthenticated(UNKNOWN_TOKEN).with("reason", "session_expired"));
+        }
+        tx.enter(principal.tenant_id).await?;
+        Ok(principal)
+    }
+}
+
+async fn rights_epoch(tx: &mut Tx) -> Result<i64> {
+    let rows = tx.query(&Sql::new("SELECT value FROM rights_epoch WHERE id = 1")).await?;
+    rows.first().map_or(Ok(0), |row| row.get(0))
+}
+
+/// Declares every cached right void, from the commit of this transaction on.
+pub(crate) async fn bump_epoch(tx: &mut Tx) -> Result<()> {
+    tx.execute(&Sql::new("UPDATE rights_epoch SET value = value + 1 WHERE id = 1")).await?;
+    Ok(())
+}
+
+async fn load(tx: &mut Tx, shown: &Shown, hash: &[u8; 32], epoch: i64) -> Result<Principal> {
+    let found = match shown {
+        Shown::LocalOwner => return local_owner(tx, epoch).await,
+        Shown::Token(token) if token::kind_of(token) == Some(TokenKind::ApiKey) => api_key(tx, hash, epoch).await?,
+        Shown::Token(_) => session(tx, hash, epoch).await?,
+    };
+    found.ok_or_else(|| Error::unauthenticated(UNKNOWN_TOKEN))
+}
+
+/// A JSON list of texts in a cell; none when NULL.
+fn texts(cell: Option<String>) -> Result<Option<Vec<String>>> {
+    cell.map(|text| serde_json::from_str(&text).map_err(Error::internal)).transpose()
+}
+
+async fn session(tx: &mut Tx, hash: &[u8; 32], epoch: i64) -> Result<Option<Principal>> {
+    let rows = tx
+        .query(&Sql::with(
+            "SELECT id, tenant_id, user_id, api_key_id, features, toolsets, organization_scope_id, read_only, \
+             writes_left, expires_at, ancestry FROM sessions WHERE token_hash = $1 AND revoked_at IS NULL",
+            [Val::Bytes(hash.to_vec())],
+        ))
+        .await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let (id, tenant_id): (Uuid, Uuid) = (row.get(0)?, row.get(1)?);
+    let (user_id, api_key_id): (Option<Uuid>, Option<Uuid>) = (row.get(2)?, row.get(3)?);
+    let holder = match (user_id, api_key_id) {
+        (Some(user), _) => user_holder(tx, tenant_id, user).await?,
+        (None, Some(key)) => key_holder(tx, key).await?,
+        (None, None) => None,
+    };
+    let Some(holder) = holder else { return Ok(None) };
+    let narrowing = Narrowing { features: texts(row.get(4)?)?, toolsets: texts(row.get(5)?)?, read_only: row.get(7)? };
+    let scope: Option<Uuid> = row.get(6)?;
+    let mut principal = holder.principal(tx, tenant_id, scope, epoch).await?;
+    principal.user_id = user_id;
+    principal.credential = Credential::Session(id);
+    principal.ancestry =
+        texts(row.get(10)?)?.unwrap_or_default().iter().filter_map(|id| Uuid::try_parse(id).ok()).collect();
+    principal.has_write_budget = row.get::<Option<i64>>(8)?.is_some();
+    principal.expires_at = row.get(9)?;
+    principal.narrowing = narrowing;
+    Ok(Some(principal))
+}
+
+async fn api_key(tx: &mut Tx, hash: &[u8; 32], epoch: i64) -> Result<Option<Principal>> {
+    let rows = tx
+        .query(&Sql::with(
+            "SELECT id, tenant_id, user_id, features, expires_at, organization_id FROM api_keys WHERE secret_hash = $1",
+            [Val::Bytes(hash.to_vec())],
+        ))
+        .await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let (id, tenant_id): (Uuid, Uuid) = (row.get(0)?, row.get(1)?);
+    let user_id: Option<Uuid> = row.get(2)?;
+    let narrowed = texts(row.get(3)?)?;
+    let holder = match user_id {
+        Some(user) => user_holder(tx, tenant_id, user).await?,
+        None => key_holder(tx, id).await?,
+    };
+    let Some(holder) = holder else { return Ok(None) };
+    let mut principal = holder.principal(tx, tenant_id, None, epoch).await?;
+    principal.user_id = user_id;
+    principal.credential = Credential::ApiKey(id);
+    principal.expires_at = row.get(4)?;
+    // For the key of a user its features are a limit; for a key of its own they are what it holds.
+    principal.narrowing.features = user_id.and(narrowed);
+    Ok(Some(principal))
+}
+
+async fn local_owner(tx: &mut Tx, epoch: i64) -> Result<Principal> {
+    let rows = tx
+        .query(&Sql::new(
+            "SELECT id, tenant_id FROM users WHERE role = 'owner' AND active ORDER BY created_at, id LIMIT 1",
+        ))
+        .await?;
+    let Some(row) = rows.first() else {
+        return Err(Error::unauthenticated("The database has no active owner. Start `bureau serve` once on it."));
+    };
+    let (user, tenant): (Uuid, Uuid) = (row.get(0)?, row.get(1)?);
+    let holder = user_holder(tx, tenant, user).await?;
+    let holder = holder.ok_or_else(|| Error::unauthenticated("The tenant of the local owner is not active."))?;
+    let mut principal = holder.principal(tx, tenant, None, epoch).await?;
+    principal.user_id = Some(user);
+    Ok(principal)
+}
+
+/// A user or key with everything it holds, before any narrowing.
+struct Holder {
+    label: String,
+    features: Vec<String>,
+    /// Organizations it is limited to, without descendants; none means all.
+    organizations: Option<Vec<Uuid>>,
+    home: Option<Uuid>,
+}
+
+impl Holder {
+    async fn principal(self, tx: &mut Tx, tenant_id: Uuid, scope: Option<Uuid>, epoch: i64) -> Result<Principal> {
+        let held = match self.organizations {
+            Some(organizations) => Some(with_descendants(tx, tenant_id, organizations).await?),
+            None => None,
+        };
+        // A token for one organization sees that one and what lies below it, as far as its holder may.
+        let organizations = match (scope, held) {
+            (None, held) => held,
+            (Some(scope), held) => {
+                let mut scoped = with_descendants(tx, tenant_id, vec![scope]).await?;
+                scoped.retain(|id| held.as_ref().is_none_or(|held| held.contains(id)));
+                Some(scoped)
+            }
+        };
+        let home = scope.or(self.home).filter(|home| organizations.as_ref().is_none_or(|list| list.contains(home)));
+        let organization_id = home.or_else(|| organizations.as_ref().and_then(|list| list.first().copied()));
+        Ok(Principal {
+            tenant_id,
+            user_id: None,
+            label: self.label,
+            credential: Credential::LocalOwner,
+            ancestry: Vec::new(),
+            features: self.features,
+            narrowing: Narrowing::default(),
+            organizations,
+            organization_id,
+            has_write_budget: false,
+            expires_at: None,
+            epoch,
+            cached: OnceLock::new(),
+        })
+    }
+}
+
+async fn with_descendants(tx: &mut Tx, tenant_id: Uuid, roots: Vec<Uuid>) -> Result<Vec<Uuid>> {
+    let mut sql = Sql::new("WITH RECURSIVE tree (id) AS (SELECT id FROM organizations WHERE tenant_id = ");
+    sql.bind(tenant_id).and_in("id", roots);
+    sql.push(
+        " UNION SELECT organizations.id FROM organizations JOIN tree ON organizations.parent_id = tree.id) SELECT id FROM tree",
+    );
+    tx.query(&sql).await?.iter().map(|row| row.get(0)).collect()
+}
+
+async fn user_holder(tx: &mut Tx, tenant_id: Uuid, user_id: Uuid) -> Result<Option<Holder>> {
+    let rows = tx
+        .query(&Sql::with(
+            "SELECT users.name, users.email, users.role, users.organization_id FROM users \
+             JOIN tenants ON tenants.id = users.tenant_id AND tenants.is_active \
+             WHERE users.tenant_id = $1 AND users.id = $2 AND users.active",
+            [tenant_id.into(), user_id.into()],
+        ))
+        .await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let (name, email, role): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let home = row.get(3)?;
+    // Grants given to the person replace what the roles give (Open Mercato's user ACL).
+    let mut grants = tx
+        .query(&Sql::with(
+            "SELECT features, organization_ids FROM user_grants WHERE tenant_id = $1 AND user_id = $2",
+            [tenant_id.into(), user_id.into()],
+        ))
+        .await?;
+    if grants.is_empty() {
+        grants = tx
+            .query(&Sql::with(
+                "SELECT features, organization_ids FROM roles WHERE tenant_id = $1 AND (code = $2 OR id IN \
+                 (SELECT role_id FROM user_roles WHERE tenant_id = $1 AND user_id = $3))",
+                [tenant_id.into(), role.into(), user_id.into()],
+            ))
+            .await?;
+    }
+    let (features, organizations) = union(&grants)?;
+    let label = if name.is_empty() { email } else { name };
+    Ok(Some(Holder { label, features, organizations, home }))
+}
+
+async fn key_holder(tx: &mut Tx, key: Uuid) -> Result<Option<Holder>> {
+    let rows = tx
+        .query(&Sql::with(
+            "SELECT api_keys.name, api_keys.features, api_keys.organization_id FROM api_keys \
+             JOIN tenants ON tenants.id = api_keys.tenant_id AND tenants.is_active WHERE api_keys.id = $1",
+            [key.into()],
+        ))
+        .await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let home: Option<Uuid> = row.get(2)?;
+    Ok(Some(Holder {
+        label: row.get(0)?,
+        features: texts(row.get(1)?)?.unwrap_or_default(),
+        organizations: home.map(|home| vec![home]),
+        home,
+    }))
+}
+
+/// All features of several grants; organizations likewise, where one grant without a limit means all.
+fn union(grants: &[crate::value::Row]) -> Result<(Vec<String>, Option<Vec<Uuid>>)> {
+    let mut features: Vec<String> = Vec::new();
+    let mut organizations = Some(Vec::new());
+    for grant in grants {
+        for feature in texts(grant.get(0)?)?.unwrap_or_default() {
+            // What a wider grant covers need not be asked again at every call.
+            if !features.iter().any(|held| covers(held, &feature)) {
+                features.push(feature);
+            }
+        }
+        match (texts(grant.get(1)?)?, organizations.as_mut()) {
+            (None, _) => organizations = None,
+            (Some(ids), Some(all)) => all.extend(ids.iter().filter_map(|id| Uuid::try_parse(id).ok())),
+            (Some(_), None) => {}
+        }
+    }
+    Ok((features, organizations.filter(|_| !grants.is_empty())))
+}

@@ -1,0 +1,479 @@
+//! What a handler works with: the caller, the clock, and the rows of the caller's tenant.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::gate::{Bureau, Origin, Selection};
+use crate::id::{Id, Key, Kind};
+use crate::record::{Record, Values, select_list};
+use crate::rights::Principal;
+use crate::sql::Sql;
+use crate::table::{OnDelete, Table};
+use crate::time::Instant;
+use crate::value::{Row, Val};
+
+/// One row change, as the journal keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub table: &'static Table,
+    pub id: Uuid,
+    pub before: Option<Map<String, Value>>,
+    pub after: Option<Map<String, Value>>,
+    /// The row's version after the change; of a deleted row, its last one.
+    pub version: i64,
+}
+
+/// Something to be done outside the database once the call is committed.
+#[derive(Debug, Clone)]
+pub(crate) struct OutsideEffect {
+    pub kind: &'static str,
+    pub payload: Value,
+}
+
+/// The context of one call, inside its transaction.
+#[derive(Debug)]
+pub struct Ctx {
+    pub(crate) bureau: Arc<Bureau>,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) selection: Selection,
+    pub(crate) origin: Origin,
+    pub(crate) now: Instant,
+    pub(crate) tx: Tx,
+    pub(crate) writes: bool,
+    pub(crate) target: Option<&'static Table>,
+    pub(crate) expected_version: Option<i64>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) effects: Vec<OutsideEffect>,
+}
+
+impl Ctx {
+    /// Who calls.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    /// The caller's tenant.
+    pub fn tenant_id(&self) -> Uuid {
+        self.principal.tenant_id
+    }
+
+    /// The acting user, for tools that make sense for people only.
+    pub fn user_id(&self) -> Result<Uuid> {
+        self.principal.user_id.ok_or_else(|| {
+            Error::forbidden(
+                "This needs a user, and the call came with an API key of its own. Use a session token of a user.",
+            )
+        })
+    }
+
+    /// The moment of this call, the same from its first line to its last.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The server's tools and tables.
+    pub fn bureau(&self) -> &Arc<Bureau> {
+        &self.bureau
+    }
+
+    /// How the call reached us.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// A new key.
+    pub fn new_id(&self) -> Uuid {
+        self.bureau.ids.next(self.now)
+    }
+
+    // --- reading
+
+    /// `SELECT … FROM table WHERE tenant_id = $1`, within the caller's organizations. Append conditions.
+    pub fn from(&self, table: &'static Table) -> Sql {
+        let mut sql = Sql::built(format!("SELECT {} FROM {}", select_list(table), table.name));
+        self.scope(table, &mut sql);
+        sql
+    }
+
+    /// The same for a select list of the caller's making, such as a count.
+    pub fn select(&self, list: &'static str, table: &'static Table) -> Sql {
+        let mut sql = Sql::built(format!("SELECT {list} FROM {}", table.name));
+        self.scope(table, &mut sql);
+        sql
+    }
+
+    fn scope(&self, table: &'static Table, sql: &mut Sql) {
+        sql.push(" WHERE tenant_id = ").bind(self.principal.tenant_id);
+        if let (true, Some(organizations)) = (table.in_organization, &self.principal.organizations) {
+            sql.push(" AND (organization_id IS NULL OR (TRUE")
+                .and_in("organization_id", organizations.iter().copied())
+                .push("))");
+        }
+    }
+
+    /// Rows of a statement.
+    pub async fn rows(&mut self, sql: &Sql) -> Result<Vec<Row>> {
+        self.tx.query(sql).await
+    }
+
+    /// Rows of a statement that began with [`Ctx::from`], as records.
+    pub async fn records(&mut self, table: &'static Table, sql: &Sql) -> Result<Vec<Record>> {
+        self.tx.query(sql).await?.into_iter().map(|row| Record::from_row(table, row)).collect()
+    }
+
+    /// The first row of a statement that began with [`Ctx::from`]. Inside a write the row stays as it is until the end.
+    pub async fn first(&mut self, table: &'static Table, mut sql: Sql) -> Result<Option<Record>> {
+        sql.push(" LIMIT 1").push(self.tx.lock_clause(false));
+        let row = self.tx.query(&sql).await?.into_iter().next();
+        row.map(|row| Record::from_row(table, row)).transpose()
+    }
+
+    /// The record a caller names; `not_found` when there is none in the caller's tenant and organizations.
+    pub async fn fetch<K: Kind>(&mut self, id: Id<K>) -> Result<Record> {
+        self.fetch_from(K::TABLE, id.key()).await
+    }
+
+    /// The same, for a table known at run time.
+    pub async fn fetch_from(&mut self, table: &'static Table, key: impl Into<Key>) -> Result<Record> {
+        let key = key.into();
+        let found = self.find_in(table, key).await?;
+        let record = found.ok_or_else(|| Error::not_found(table.noun, key))?;
+        if let Some(expected) =
+            self.expected_version.filter(|_| self.target.is_some_and(|target| std::ptr::eq(target, table)))
+        {
+            // Checked once, on the record the tool acts on: the first it reads of its target table.
+            self.expected_version = None;
+            if record.version != expected {
+                return Err(Error::conflict(format!(
+                    "This {} has version {}, not {expected}: someone changed it since you read it. Read it again and decide anew.",
+                    table.noun, record.version
+                ))
+                .with("current_version", record.version)
+                .with("current", Value::Object(record.to_json())));
+            }
+        }
+        Ok(record)
+    }
+
+    /// The record a key names, or none.
+    pub async fn find_in(&mut self, table: &'static Table, key: Key) -> Result<Option<Record>> {
+        let mut sql = self.from(table);
+        match key {
+            Key::Uuid(id) => sql.and_eq("id", id),
+            Key::Num(num) if table.numbered => sql.and_eq("num", num),
+            Key::Num(_) => return Ok(None),
+        };
+        self.first(table, sql).await
+    }
+
+    /// The id of the record that a reference names, following a merge; none when there is no such record.
+    /// The record cannot be deleted before this call has ended.
+    pub async fn resolve(&mut self, table: &'static Table, key: Key) -> Result<Option<Uuid>> {
+        let mut sql = match table.merged_into {
+            Some(column) => Sql::built(format!("SELECT COALESCE({column}, id) FROM {}", table.name)),
+            None => Sql::built(format!("SELECT id FROM {}", table.name)),
+        };
+        self.scope(table, &mut sql);
+        match key {
+            Key::Uuid(id) => sql.and_eq("id", id),
+            Key::Num(num) if table.numbered => sql.and_eq("num", num),
+            Key::Num(_) => return Ok(None),
+        };
+        sql.push(self.tx.lock_clause(true));
+        self.tx.query(&sql).await?.first().map(|row| row.get(0)).transpose()
+    }
+
+    /// Resolves a reference given as the argument `name`; a wrong one is an error of that argument.
+    pub async fn reference<K: Kind>(&mut self, name: &str, id: Id<K>) -> Result<Uuid> {
+        self.reference_in(name, K::TABLE, id.key()).await
+    }
+
+    /// The same, for a table known at run time.
+    pub async fn reference_in(&mut self, name: &str, table: &'static Table, key: Key) -> Result<Uuid> {
+        let found = self.resolve(table, key).await?;
+        found.ok_or_else(|| {
+            Error::invalid(
+                format!("/{name}"),
+                format!("there is no {} {key}; use {}_list to find it", table.noun, table.noun),
+            )
+        })
+    }
+
+    /// How many rows a statement that began with `ctx.select("1", …)` finds, counted up to `limit`.
+    pub async fn count_up_to(&mut self, limit: i64, sql: Sql) -> Result<i64> {
+        let mut counted = Sql::new("SELECT COUNT(*) FROM (");
+        counted.values = sql.values;
+        counted.push_built(&sql.text).push(" LIMIT ").bind(limit).push(") AS counted");
+        self.tx.query(&counted).await?.first().map_or(Ok(0), |row| row.get(0))
+    }
+
+    /// Whether a statement finds anything.
+    pub async fn exists(&mut self, sql: Sql) -> Result<bool> {
+        Ok(self.count_up_to(1, sql).await? > 0)
+    }
+
+    // --- writing
+
+    /// Stores a new record. Columns that are not given get their defaults.
+    pub async fn insert(&mut self, table: &'static Table, values: Values) -> Result<Record> {
+        let id = self.new_id();
+        self.insert_as(table, id, values).await
+    }
+
+    /// The same under a key that is known already.
+    pub async fn insert_as(&mut self, table: &'static Table, id: Uuid, values: Values) -> Result<Record> {
+        let num = if table.numbered { Some(self.next_number(table.name).await?) } else { None };
+        let mut cells = Vec::with_capacity(table.columns.len());
+        for column in table.columns {
+            cells.push(match (values.get(column.name), column.default) {
+                (Some(value), _) => value.clone(),
+                (None, Some(default)) => {
+                    column.val_of_json(&serde_json::from_str(default).map_err(Error::internal)?)?
+                }
+                (None, None) => Val::Null,
+            });
+        }
+        let organization_id = match values.get("organization_id") {
+            Some(Val::Id(organization)) => Some(*organization),
+            Some(_) => None,
+            None => self.principal.organization_id,
+        };
+        let organization_id = organization_id.filter(|_| table.in_organization);
+        let record =
+            Record { table, id, num, organization_id, version: 1, created_at: self.now, updated_at: self.now, cells };
+        self.insert_row(&record).await?;
+        self.note(Change { table, id, before: None, after: Some(record.snapshot()), version: 1 });
+        Ok(record)
+    }
+
+    /// Writes a row exactly as given. Also how undo and redo put rows back.
+    pub(crate) async fn insert_row(&mut self, record: &Record) -> Result<()> {
+        let table = record.table;
+        let mut columns = String::from("id, tenant_id, version, created_at, updated_at");
+        let mut sql = Sql::new("");
+        sql.bind(record.id).push(", ").bind(self.principal.tenant_id).push(", ").bind(record.version);
+        sql.push(", ").bind(record.created_at).push(", ").bind(record.updated_at);
+        let mut add = |name: &str, value: Val| {
+            columns.push_str(", ");
+            columns.push_str(name);
+            sql.push(", ").bind(value);
+        };
+        if table.numbered {
+            add("num", record.num.into());
+        }
+        if table.in_organization {
+            add("organization_id", record.organization_id.into());
+        }
+        if table.searchable() {
+            add("folded", record.folded().into());
+        }
+        for (column, cell) in record.cells() {
+            add(column.name, cell.clone());
+        }
+        sql.text = format!("INSERT INTO {} ({columns}) VALUES ({})", table.name, sql.text);
+        self.tx.execute(&sql).await?;
+        Ok(())
+    }
+
+    /// Changes a record. Values equal to what is stored are no change, and no change writes nothing.
+    pub async fn update(&mut self, before: &Record, values: Values) -> Result<Record> {
+        let table = before.table;
+        let mut after = before.clone();
+        for (index, column) in table.columns.iter().enumerate() {
+            if let (Some(value), Some(cell)) = (values.get(column.name), after.cells.get_mut(index)) {
+                *cell = value.clone();
+            }
+        }
+        if let Some(organization) = values.get("organization_id").filter(|_| table.in_organization) {
+            after.organization_id = if let Val::Id(id) = organization { Some(*id) } else { None };
+        }
+        if after.cells == before.cells && after.organization_id == before.organization_id {
+            return Ok(after);
+        }
+        after.updated_at = self.now;
+        let mut sql = self.assignments(before, &after);
+        // One more than this row ever had: a version that was undone is never given to other contents.
+        sql.push(", version = 1 + (SELECT CASE WHEN COALESCE(MAX(version_after), 0) > ").bind(before.version);
+        sql.push(" THEN MAX(version_after) ELSE ").bind(before.version);
+        sql.push(" END FROM action_changes WHERE row_id = ").bind(before.id).push(")");
+        sql.push(" WHERE id = ")
+            .bind(before.id)
+            .and_eq("tenant_id", self.principal.tenant_id)
+            .and_eq("version", before.version);
+        sql.push(" RETURNING version");
+        let rows = self.tx.query(&sql).await?;
+        let row = rows.first().ok_or_else(|| Error::retryable("a record changed between reading and writing it"))?;
+        after.version = row.get(0)?;
+        self.note(Change {
+            table,
+            id: after.id,
+            before: Some(before.snapshot()),
+            after: Some(after.snapshot()),
+            version: after.version,
+        });
+        Ok(after)
+    }
+
+    /// `UPDATE table SET …` with everything in which the two rows differ.
+    fn assignments(&self, before: &Record, after: &Record) -> Sql {
+        let table = before.table;
+        let mut sql = Sql::built(format!("UPDATE {} SET updated_at = ", table.name));
+        sql.bind(after.updated_at);
+        let mut searched = false;
+        for (column, (old, new)) in table.columns.iter().zip(before.cells.iter().zip(&after.cells)) {
+            if old != new {
+                sql.push(", ").push(column.name).push(" = ").bind(new.clone());
+                searched |= column.search;
+            }
+        }
+        if before.organization_id != after.organization_id {
+            sql.push(", organization_id = ").bind(after.organization_id);
+        }
+        if searched {
+            sql.push(", folded = ").bind(after.folded());
+        }
+        sql
+    }
+
+    /// Puts a row back to an earlier state, version included. For undo and redo.
+    pub(crate) async fn restore_row(&mut self, current: &Record, wanted: &Record) -> Result<()> {
+        let mut sql = self.assignments(current, wanted);
+        sql.push(", version = ").bind(wanted.version).push(" WHERE id = ").bind(current.id);
+        sql.and_eq("tenant_id", self.principal.tenant_id);
+        self.tx.execute(&sql).await?;
+        Ok(())
+    }
+
+    /// Deletes a record, and with it, or before it, what its references say.
+    pub async fn delete(&mut self, record: &Record) -> Result<()> {
+        // Boxed, since a cascade calls itself.
+        Box::pin(self.delete_with_references(record)).await
+    }
+
+    async fn delete_with_references(&mut self, record: &Record) -> Result<()> {
+        let bureau = self.bureau.clone();
+        for reference in bureau.registry.references_to(record.table) {
+            let dependants = self.referring(reference, record).await?;
+            if dependants.is_empty() {
+                continue;
+            }
+            match reference.on_delete {
+                OnDelete::Refuse => {
+                    return Err(Error::conflict(format!(
+                        "This {} is still used: {} × {} ({}). Move or delete those first.",
+                        record.table.noun,
+                        dependants.len(),
+                        reference.table.noun,
+                        reference.column
+                    ))
+                    .with("used_by", reference.table.noun)
+                    .with("count", dependants.len()));
+                }
+                OnDelete::Clear => {
+                    for dependant in dependants {
+                        self.update(&dependant, Values::new().with(reference.column, Val::Null)).await?;
+                    }
+                }
+                OnDelete::Cascade => {
+                    for dependant in dependants {
+                        self.delete(&dependant).await?;
+                    }
+                }
+            }
+        }
+        self.delete_row(record).await?;
+        let (table, id, version) = (record.table, record.id, record.version);
+        self.note(Change { table, id, before: Some(record.snapshot()), after: None, version });
+        Ok(())
+    }
+
+    pub(crate) async fn delete_row(&mut self, record: &Record) -> Result<()> {
+        let mut sql = Sql::built(format!("DELETE FROM {} WHERE id = ", record.table.name));
+        sql.bind(record.id).and_eq("tenant_id", self.principal.tenant_id);
+        match self.tx.execute(&sql).await? {
+            0 => Err(Error::retryable("a record was gone between reading and deleting it")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The records that refer to `record` in one place, whatever organization they are in.
+    pub async fn referring(&mut self, reference: &crate::registry::Reference, record: &Record) -> Result<Vec<Record>> {
+        let mut sql = Sql::built(format!(
+            "SELECT {} FROM {} WHERE tenant_id = ",
+            select_list(reference.table),
+            reference.table.name
+        ));
+        sql.bind(self.principal.tenant_id);
+        if let Some(subject_type) = reference.subject_type {
+            sql.and_eq(subject_type, record.table.noun);
+        }
+        sql.and_eq(reference.column, record.id).push(" ORDER BY created_at, id").push(self.tx.lock_clause(false));
+        self.records(reference.table, &sql).await
+    }
+
+    /// Writes what the journal must not see: rows that hold nothing but secrets. Undo does not know of them.
+    pub async fn write_secret(&mut self, sql: &Sql) -> Result<u64> {
+        self.tx.execute(sql).await
+    }
+
+    /// Gives something to be done outside once this call is committed: a mail, a call, a delivery.
+    pub fn send_out(&mut self, kind: &'static str, payload: Value) {
+        self.effects.push(OutsideEffect { kind, payload });
+    }
+
+    /// The next number of a table in this tenant. Numbers are never given twice, not even after an undo.
+    async fn next_number(&mut self, name: &'static str) -> Result<i64> {
+        let sql = Sql::with(
+            "INSERT INTO counters (tenant_id, name, value) VALUES ($1, $2, 1) \
+             ON CONFLICT (tenant_id, name) DO UPDATE SET value = counters.value + 1 RETURNING value",
+            [self.principal.tenant_id.into(), name.into()],
+        );
+        let rows = self.tx.query(&sql).await?;
+        rows.first().ok_or_else(|| Error::internal("a counter gave no number"))?.get(0)
+    }
+
+    pub(crate) fn note(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// What has changed so far, as a dry run shows it.
+    pub(crate) fn preview(&self) -> Vec<Value> {
+        self.changes
+            .iter()
+            .map(|change| {
+                let event = match (&change.before, &change.after) {
+                    (None, _) => "create",
+                    (_, None) => "delete",
+                    _ => "update",
+                };
+                let mut shown = Map::new();
+                shown.insert("record".into(), json!(change.table.noun));
+                shown.insert("id".into(), json!(change.id));
+                shown.insert("event".into(), json!(event));
+                shown.insert("fields".into(), differences(change.before.as_ref(), change.after.as_ref()));
+                Value::Object(shown)
+            })
+            .collect()
+    }
+}
+
+/// What differs between two snapshots: `{column: {before, after}}`, without the columns the kit itself keeps.
+pub(crate) fn differences(before: Option<&Map<String, Value>>, after: Option<&Map<String, Value>>) -> Value {
+    let names = before.or(after).map(|object| object.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let mut fields = Map::new();
+    for name in names {
+        if matches!(name.as_str(), "id" | "version" | "created_at" | "updated_at") {
+            continue;
+        }
+        let old = before.and_then(|object| object.get(&name)).unwrap_or(&Value::Null);
+        let new = after.and_then(|object| object.get(&name)).unwrap_or(&Value::Null);
+        if old != new {
+            fields.insert(name, json!({"before": old, "after": new}));
+        }
+    }
+    Value::Object(fields)
+}

@@ -1,0 +1,61 @@
+//! The kit: what every tool of Bureau stands on.
+//!
+//! A tool is one list entry, one input struct and one plain function ([`tool`]); a uniform record is one const table
+//! ([`table`], [`family`]). The gate ([`gate`]) takes every call through the same steps, the journal ([`journal`])
+//! records what changed, and the two databases are one ([`db`]).
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+#![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail"))]
+
+pub mod access;
+pub mod args;
+mod batch;
+pub mod ctx;
+pub mod db;
+pub mod discovery;
+pub mod error;
+pub mod family;
+pub mod gate;
+pub mod id;
+pub mod journal;
+mod migrations;
+pub mod money;
+pub mod page;
+pub mod password;
+pub mod patch;
+pub mod record;
+pub mod registry;
+pub mod rights;
+pub mod schema;
+pub mod sql;
+pub mod table;
+pub mod text;
+pub mod time;
+pub mod token;
+pub mod tool;
+pub mod value;
+
+pub use migrations::MIGRATIONS;
+
+/// What a file with tools usually needs.
+pub mod prelude {
+    pub use crate::ctx::Ctx;
+    pub use crate::error::{Code, Error, Result};
+    pub use crate::family;
+    pub use crate::id::{Id, Key, Kind};
+    pub use crate::money::Money;
+    pub use crate::page::{self, Page};
+    pub use crate::patch::Patch;
+    pub use crate::record::{Record, Values};
+    pub use crate::registry::Toolset;
+    pub use crate::sql::Sql;
+    pub use crate::table::{Column, Draft, Event, OnDelete, Table};
+    pub use crate::text::{Email, fold};
+    pub use crate::time::{Date, Instant};
+    pub use crate::tool::{BoxFuture, Tool};
+    pub use crate::value::Val;
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+    pub use serde_json::{Map, Value, json};
+    pub use uuid::Uuid;
+}

@@ -1,0 +1,256 @@
+//! A row of a described table, and the values about to be written to one.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::table::{Column, Table};
+use crate::time::Instant;
+use crate::value::{FromVal, Row, Val};
+
+/// A row of a described table.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its table.
+    pub table: &'static Table,
+    /// Its key.
+    pub id: Uuid,
+    /// Its number in the tenant, where the table counts.
+    pub num: Option<i64>,
+    /// The organization it belongs to; none means the whole tenant.
+    pub organization_id: Option<Uuid>,
+    /// Grows with every change.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Instant,
+    /// When it last changed.
+    pub updated_at: Instant,
+    /// Own columns, in the table's order.
+    pub(crate) cells: Vec<Val>,
+}
+
+/// System columns in the order in which [`Record::from_row`] reads them.
+pub(crate) fn select_list(table: &Table) -> String {
+    let mut list = String::from("id, ");
+    list.push_str(if table.numbered { "num, " } else { "NULL, " });
+    list.push_str(if table.in_organization { "organization_id, " } else { "NULL, " });
+    list.push_str("version, created_at, updated_at");
+    for column in table.columns {
+        list.push_str(", ");
+        list.push_str(column.name);
+    }
+    list
+}
+
+impl Record {
+    pub(crate) fn from_row(table: &'static Table, row: Row) -> Result<Self> {
+        let (id, num, organization_id) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (version, created_at, updated_at) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let cells = row.0.into_iter().skip(6).zip(table.columns).map(|(cell, column)| column.canonical(cell)).collect();
+        Ok(Self { table, id, num, organization_id, version, created_at, updated_at, cells })
+    }
+
+    /// The cell of a column, raw.
+    pub fn cell(&self, column: &str) -> &Val {
+        let index = self.table.columns.iter().position(|candidate| candidate.name == column);
+        index.and_then(|index| self.cells.get(index)).unwrap_or(&Val::Null)
+    }
+
+    /// The cell of a column as a Rust type; an internal error when the types disagree.
+    pub fn get<T: FromVal>(&self, column: &str) -> Result<T> {
+        T::from_val(self.cell(column)).ok_or_else(|| {
+            Error::internal(format!(
+                "{}.{column} is {:?}, not what the code expects",
+                self.table.name,
+                self.cell(column)
+            ))
+        })
+    }
+
+    /// A text cell; empty when NULL.
+    pub fn text(&self, column: &str) -> &str {
+        match self.cell(column) {
+            Val::Text(text) | Val::Json(text) => text,
+            _ => "",
+        }
+    }
+
+    /// A flag cell; false when NULL.
+    pub fn flag(&self, column: &str) -> bool {
+        matches!(self.cell(column), Val::Bool(true))
+    }
+
+    /// A reference cell.
+    pub fn id_of(&self, column: &str) -> Option<Uuid> {
+        match self.cell(column) {
+            Val::Id(id) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Columns with their cells.
+    pub fn cells(&self) -> impl Iterator<Item = (&'static Column, &Val)> {
+        self.table.columns.iter().zip(&self.cells)
+    }
+
+    /// The record as tools answer it, appended to `out` as a JSON object.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        use std::io::Write as _;
+        let _ = write!(out, "{{\"id\":\"{}\"", self.id.hyphenated());
+        if let Some(num) = self.num {
+            let _ = write!(out, ",\"num\":{num}");
+        }
+        for (column, cell) in self.cells().filter(|(column, _)| !column.hidden) {
+            let _ = write!(out, ",\"{}\":", column.name);
+            column.write_json(cell, out);
+        }
+        if self.table.in_organization {
+            out.extend_from_slice(b",\"organization_id\":");
+            match self.organization_id {
+                Some(id) => {
+                    let _ = write!(out, "\"{}\"", id.hyphenated());
+                }
+                None => out.extend_from_slice(b"null"),
+            }
+        }
+        let _ = write!(
+            out,
+            ",\"version\":{},\"created_at\":\"{}\",\"updated_at\":\"{}\"}}",
+            self.version, self.created_at, self.updated_at
+        );
+    }
+
+    /// The record as tools answer it.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("id".into(), json!(self.id));
+        if let Some(num) = self.num {
+            object.insert("num".into(), json!(num));
+        }
+        for (column, cell) in self.cells().filter(|(column, _)| !column.hidden) {
+            object.insert(column.name.into(), column.to_json(cell));
+        }
+        if self.table.in_organization {
+            object.insert("organization_id".into(), json!(self.organization_id));
+        }
+        object.insert("version".into(), json!(self.version));
+        object.insert("created_at".into(), json!(self.created_at));
+        object.insert("updated_at".into(), json!(self.updated_at));
+        object
+    }
+
+    /// Everything needed to put the row back, without secrets: what the journal keeps.
+    pub(crate) fn snapshot(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("id".into(), json!(self.id));
+        object.insert("num".into(), json!(self.num));
+        object.insert("organization_id".into(), json!(self.organization_id));
+        object.insert("version".into(), json!(self.version));
+        object.insert("created_at".into(), json!(self.created_at));
+        object.insert("updated_at".into(), json!(self.updated_at));
+        for (column, cell) in self.cells().filter(|(column, _)| !column.secret) {
+            object.insert(column.name.into(), column.to_json(cell));
+        }
+        object
+    }
+
+    /// The row that a snapshot describes. Secret columns come back NULL.
+    pub(crate) fn from_snapshot(table: &'static Table, snapshot: &Map<String, Value>) -> Result<Self> {
+        let corrupt = || Error::internal(format!("the journal holds no whole row of {}", table.name));
+        let uuid = |name: &str| snapshot.get(name).and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
+        let instant = |name: &str| {
+            snapshot.get(name).and_then(Value::as_str).and_then(|text| Instant::parse(text).ok()).ok_or_else(corrupt)
+        };
+        let cells = table
+            .columns
+            .iter()
+            .map(|column| snapshot.get(column.name).map_or(Ok(Val::Null), |value| column.val_of_json(value)))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            table,
+            id: uuid("id").ok_or_else(corrupt)?,
+            num: snapshot.get("num").and_then(Value::as_i64),
+            organization_id: uuid("organization_id"),
+            version: snapshot.get("version").and_then(Value::as_i64).ok_or_else(corrupt)?,
+            created_at: instant("created_at")?,
+            updated_at: instant("updated_at")?,
+            cells,
+        })
+    }
+
+    /// The folded text of all searched columns.
+    pub(crate) fn folded(&self) -> String {
+        let words: Vec<&str> =
+            self.cells().filter(|(column, _)| column.search).map(|(column, _)| self.text(column.name)).collect();
+        crate::text::fold(&words.join(" "))
+    }
+}
+
+/// Columns about to be written, each at most once.
+#[derive(Debug, Clone, Default)]
+pub struct Values(Vec<(&'static str, Val)>);
+
+impl Values {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds or replaces a column.
+    pub fn set(&mut self, column: &'static str, value: impl Into<Val>) -> &mut Self {
+        let value = value.into();
+        match self.0.iter_mut().find(|(name, _)| *name == column) {
+            Some((_, slot)) => *slot = value,
+            None => self.0.push((column, value)),
+        }
+        self
+    }
+
+    /// The same, for chains.
+    pub fn with(mut self, column: &'static str, value: impl Into<Val>) -> Self {
+        self.set(column, value);
+        self
+    }
+
+    /// The value given for a column; none when it is not mentioned.
+    pub fn get(&self, column: &str) -> Option<&Val> {
+        self.0.iter().find(|(name, _)| *name == column).map(|(_, value)| value)
+    }
+
+    /// Whether the column is mentioned with a value other than NULL.
+    pub fn has(&self, column: &str) -> bool {
+        self.get(column).is_some_and(|value| !value.is_null())
+    }
+
+    /// A text value that is mentioned and not NULL.
+    pub fn text(&self, column: &str) -> Option<&str> {
+        match self.get(column) {
+            Some(Val::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A reference that is mentioned and not NULL.
+    pub fn id_of(&self, column: &str) -> Option<Uuid> {
+        match self.get(column) {
+            Some(Val::Id(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Takes a column out again.
+    pub fn remove(&mut self, column: &str) -> Option<Val> {
+        let index = self.0.iter().position(|(name, _)| *name == column)?;
+        Some(self.0.remove(index).1)
+    }
+
+    /// Whether nothing is mentioned.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Val)> {
+        self.0.iter().map(|(name, value)| (*name, value))
+    }
+}

@@ -1,0 +1,171 @@
+//! Features, wildcards, and what a token was narrowed to.
+
+use std::sync::OnceLock;
+
+use uuid::Uuid;
+
+use crate::time::Instant;
+
+/// Whether holding `grant` gives `feature`: the same name, `*`, or `prefix.*` over everything below the prefix.
+pub fn covers(grant: &str, feature: &str) -> bool {
+    if grant == "*" || grant == feature {
+        return true;
+    }
+    let Some(prefix) = grant.strip_suffix(".*") else { return false };
+    // `contracts.*` also covers the feature `contracts` itself, and everything that `contracts.settle.*` would cover.
+    let feature = feature.strip_suffix(".*").unwrap_or(feature);
+    feature == prefix || feature.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// What the five systems call their permissions, and the features that mean the same here.
+///
+/// Open Mercato's codes are features already. From the permission columns of the system files.
+pub const SOURCE_CODES: &[(&str, &[&str])] = &[
+    ("organize", &["organize.*"]),
+    ("crm", &["customers.*"]),
+    ("users", &["auth.users.*"]),
+    ("roles", &["auth.roles.*"]),
+    ("groups", &["staff.teams.*"]),
+    ("api_tokens", &["api_keys.*"]),
+    ("users_read", &["auth.users.list"]),
+    ("users_write", &["auth.users.create"]),
+    ("contacts_read", &["customers.contacts.view"]),
+    ("contacts_write", &["customers.contacts.manage"]),
+    ("tasks_read", &["organize.tasks.view"]),
+    ("tasks_write", &["organize.tasks.manage"]),
+    ("administrative", &["*"]),
+    ("Ibl.CRM/Persons/list", &["customers.people.view"]),
+    ("Ibl.CRM/Persons/read", &["customers.people.view"]),
+    ("Ibl.CRM/Persons/action", &["customers.people.manage"]),
+    ("Ibl.CRM/Persons/write", &["customers.people.manage"]),
+    ("Ibl.CRM/Persons/delete", &["customers.people.manage"]),
+    ("Ibl.CRM/Organizations/list", &["customers.companies.view"]),
+    ("Ibl.CRM/Organizations/read", &["customers.companies.view"]),
+    ("Ibl.CRM/Organizations/action", &["customers.companies.manage"]),
+    ("Ibl.CRM/Organizations/write", &["customers.companies.manage"]),
+    ("Ibl.CRM/Organizations/delete", &["customers.companies.manage"]),
+    ("Ibl.CRM/Invite/action", &["customers.people.invite"]),
+    ("users.view", &["auth.users.list"]),
+    ("users.manage", &["auth.users.*"]),
+];
+
+/// The features that a code of any of the systems stands for; an unknown code is taken for a feature.
+pub fn features_of(code: &str) -> Vec<String> {
+    SOURCE_CODES.iter().find(|(source, _)| *source == code).map_or_else(
+        || vec![code.to_owned()],
+        |(_, features)| features.iter().map(|&feature| feature.to_owned()).collect(),
+    )
+}
+
+/// Limits that a token carries. Every field is a limit; none of them can give anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    /// Only these features, of those the user holds.
+    pub features: Option<Vec<String>>,
+    /// Only tools of these toolsets.
+    pub toolsets: Option<Vec<String>>,
+    /// No writes.
+    pub read_only: bool,
+}
+
+/// By what the caller proved who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A session token; holds the session's id.
+    Session(Uuid),
+    /// An API key; holds its id.
+    ApiKey(Uuid),
+    /// The person at the machine, over stdio or the command line, with the database file in hand.
+    LocalOwner,
+}
+
+/// Who calls, and what they may do right now.
+#[derive(Debug)]
+pub struct Principal {
+    /// The tenant; every row seen or written is this tenant's.
+    pub tenant_id: Uuid,
+    /// The acting user; none for an API key that stands for itself.
+    pub user_id: Option<Uuid>,
+    /// Who it is, for journals and logs.
+    pub label: String,
+    /// What was shown.
+    pub credential: Credential,
+    /// Sessions and keys that this one was minted from, nearest first.
+    pub ancestry: Vec<Uuid>,
+    /// Features held at this moment.
+    pub features: Vec<String>,
+    /// What the token took away.
+    pub narrowing: Narrowing,
+    /// Organizations the caller is limited to, descendants included; none means all.
+    pub organizations: Option<Vec<Uuid>>,
+    /// The organization new records belong to; none makes them tenant-wide.
+    pub organization_id: Option<Uuid>,
+    /// Writes are counted down and end.
+    pub has_write_budget: bool,
+    /// When the token ends.
+    pub expires_at: Option<Instant>,
+    /// Which state of all rights this was computed from.
+    pub(crate) epoch: i64,
+    /// Tools this caller sees, as a place for the protocol layer to keep its rendered lists.
+    pub cached: OnceLock<Box<dyn std::any::Any + Send + Sync>>,
+}
+
+impl Principal {
+    /// Whether the caller holds any of `rights` and the token was not narrowed below it. No rights needed is yes.
+    pub fn may(&self, rights: &[&str]) -> bool {
+        rights.is_empty() || rights.iter().any(|right| self.holds(right) && self.left_by_token(right))
+    }
+
+    /// Whether the user or key behind the call holds a feature, whatever the token.
+    pub fn holds(&self, feature: &str) -> bool {
+        self.features.iter().any(|grant| covers(grant, feature))
+    }
+
+    /// Whether the token left a feature usable.
+    pub fn left_by_token(&self, feature: &str) -> bool {
+        self.narrowing.features.as_ref().is_none_or(|features| features.iter().any(|grant| covers(grant, feature)))
+    }
+
+    /// Whether the token left a toolset usable.
+    pub fn may_use_toolset(&self, toolset: &str) -> bool {
+        self.narrowing.toolsets.as_ref().is_none_or(|toolsets| toolsets.iter().any(|name| name == toolset))
+    }
+
+    /// Whom repeated calls and undo belong to.
+    pub fn actor_id(&self) -> Uuid {
+        match (self.user_id, &self.credential) {
+            (Some(user), _) => user,
+            (None, Credential::ApiKey(key) | Credential::Session(key)) => *key,
+            (None, _) => Uuid::nil(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_cover_what_lies_below_them_and_nothing_beside() {
+        for (grant, feature, expected) in [
+            ("*", "anything.at.all", true),
+            ("contracts.view", "contracts.view", true),
+            ("contracts.*", "contracts.view", true),
+            ("contracts.*", "contracts", true),
+            ("contracts.*", "contracts.settle.*", true),
+            ("contracts.view", "contracts.*", false),
+            ("contracts.*", "*", false),
+            ("contracts.*", "contractsx.view", false),
+            ("contract*", "contracts.view", false),
+            ("", "contracts.view", false),
+        ] {
+            assert_eq!(covers(grant, feature), expected, "{grant} over {feature}");
+        }
+    }
+
+    #[test]
+    fn source_codes_become_features() {
+        assert_eq!(features_of("organize"), ["organize.*"]);
+        assert_eq!(features_of("contracts.view"), ["contracts.view"]);
+    }
+}

@@ -1,0 +1,448 @@
+//! A tool: one list entry, one input struct, one plain function.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::args::snake_case;
+use crate::ctx::Ctx;
+use crate::error::{Error, FieldError, Result};
+use crate::schema;
+use crate::table::Table;
+
+/// A boxed future that borrows for `'a`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a call does to the records. Annotations, read-only mode, transaction and journal follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Changes nothing.
+    Read,
+    /// Adds a record.
+    Create,
+    /// Changes records.
+    Update,
+    /// Removes records.
+    Delete,
+    /// Carries out a step of the business.
+    Action,
+}
+
+/// What kind of call an executor may carry out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Danger {
+    /// Reads.
+    Read,
+    /// Writes that take nothing away.
+    Write,
+    /// Writes that remove or overwrite what cannot be had again except by undo.
+    Destructive,
+}
+
+/// An async function over the context and a typed input. Implemented for every such function.
+#[diagnostic::on_unimplemented(
+    message = "this is not a handler",
+    label = "write it as `async fn name(ctx: &mut Ctx, input: Input) -> Result<Output>`"
+)]
+pub trait Handler<'a, I, O>: Send + Sync {
+    /// The future of one call.
+    type Future: Future<Output = Result<O>> + Send + 'a;
+    /// Starts a call.
+    fn handle(&self, ctx: &'a mut Ctx, input: I) -> Self::Future;
+}
+
+impl<'a, I, O, F, Fut> Handler<'a, I, O> for F
+where
+    F: Fn(&'a mut Ctx, I) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<O>> + Send + 'a,
+{
+    type Future = Fut;
+    fn handle(&self, ctx: &'a mut Ctx, input: I) -> Fut {
+        self(ctx, input)
+    }
+}
+
+/// A call whose input has been decoded: ready to run inside a transaction.
+pub(crate) type Prepared = Box<dyn for<'a> FnOnce(&'a mut Ctx) -> BoxFuture<'a, Result<Vec<u8>>> + Send>;
+/// Decodes arguments and binds them to the handler.
+pub(crate) type Prepare = Arc<dyn Fn(Map<String, Value>) -> Result<Prepared> + Send + Sync>;
+/// A source system's own form of an error.
+pub(crate) type ErrorShape = fn(&Error) -> Map<String, Value>;
+
+/// Everything the server knows of one operation.
+#[derive(Clone)]
+pub struct Tool {
+    /// Its name: `noun_verb`.
+    pub name: &'static str,
+    /// Its title for people.
+    pub title: &'static str,
+    /// Its description for a model that chooses among hundreds.
+    pub about: String,
+    /// What it does.
+    pub effect: Effect,
+    /// Any of these rights allows it; none are needed when empty.
+    pub rights: Vec<&'static str>,
+    /// Names accepted in a call and never listed.
+    pub aliases: Vec<&'static str>,
+    /// Words by which people look for it, in any language, beside its own texts.
+    pub synonyms: &'static str,
+    /// The record it acts on: `expected_version` is checked against it, and the action log names it.
+    pub target: Option<&'static Table>,
+    /// Repeating it changes nothing more.
+    pub idempotent: bool,
+    /// Reaches outside Bureau.
+    pub open_world: bool,
+    /// Overwrites or removes.
+    pub destructive: bool,
+    /// Why undo cannot take it back.
+    pub irreversible: Option<&'static str>,
+    /// Carries out another tool of this danger instead of doing something itself.
+    pub(crate) executes: Option<Danger>,
+    pub(crate) error_shape: Option<ErrorShape>,
+    pub(crate) input: fn(&Tool) -> Value,
+    pub(crate) output: fn(&Tool) -> Value,
+    pub(crate) table: Option<&'static Table>,
+    pub(crate) prepare: Prepare,
+}
+
+impl std::fmt::Debug for Tool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tool")
+            .field("name", &self.name)
+            .field("effect", &self.effect)
+            .field("rights", &self.rights)
+            .finish()
+    }
+}
+
+impl Tool {
+    /// A tool that changes nothing.
+    pub fn read<I, O, H>(name: &'static str, right: &'static str, handler: H) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        H: for<'a> Handler<'a, I, O> + 'static,
+    {
+        Self::typed(name, Effect::Read, right, handler)
+    }
+
+    /// A tool that adds a record.
+    pub fn create<I, O, H>(name: &'static str, right: &'static str, handler: H) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        H: for<'a> Handler<'a, I, O> + 'static,
+    {
+        Self::typed(name, Effect::Create, right, handler)
+    }
+
+    /// A tool that changes records.
+    pub fn update<I, O, H>(name: &'static str, right: &'static str, handler: H) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        H: for<'a> Handler<'a, I, O> + 'static,
+    {
+        Self::typed(name, Effect::Update, right, handler)
+    }
+
+    /// A tool that removes records.
+    pub fn delete<I, O, H>(name: &'static str, right: &'static str, handler: H) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        H: for<'a> Handler<'a, I, O> + 'static,
+    {
+        Self::typed(name, Effect::Delete, right, handler)
+    }
+
+    /// A tool that carries out a step of the business.
+    pub fn action<I, O, H>(name: &'static str, right: &'static str, handler: H) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        H: for<'a> Handler<'a, I, O> + 'static,
+    {
+        Self::typed(name, Effect::Action, right, handler)
+    }
+
+    fn typed<I, O, H>(name: &'static str, effect: Effect, right: &'static str, handler: H) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        H: for<'a> Handler<'a, I, O> + 'static,
+    {
+        let handler = Arc::new(handler);
+        let prepare: Prepare = Arc::new(move |arguments| {
+            let input: I = decode(arguments, schema::input_schema_of::<I>)?;
+            let handler = handler.clone();
+            Ok(Box::new(move |ctx| {
+                let future = handler.handle(ctx, input);
+                Box::pin(async move { serde_json::to_vec(&future.await?).map_err(Error::internal) })
+            }))
+        });
+        Self::erased(
+            name,
+            effect,
+            right,
+            prepare,
+            |_| schema::input_schema_of::<I>(),
+            |_| schema::output_schema_of::<O>(),
+        )
+    }
+
+    /// For families and the kit's own tools, whose schemas come from data.
+    pub(crate) fn erased(
+        name: &'static str,
+        effect: Effect,
+        right: &'static str,
+        prepare: Prepare,
+        input: fn(&Tool) -> Value,
+        output: fn(&Tool) -> Value,
+    ) -> Self {
+        Self {
+            name,
+            title: "",
+            about: String::new(),
+            effect,
+            rights: if right.is_empty() { Vec::new() } else { vec![right] },
+            aliases: Vec::new(),
+            synonyms: "",
+            target: None,
+            idempotent: matches!(effect, Effect::Read | Effect::Update | Effect::Delete),
+            open_world: false,
+            destructive: matches!(effect, Effect::Delete),
+            irreversible: None,
+            executes: None,
+            error_shape: None,
+            input,
+            output,
+            table: None,
+            prepare,
+        }
+    }
+
+    /// A title for people.
+    pub fn title(mut self, title: &'static str) -> Self {
+        self.title = title;
+        self
+    }
+    /// First sentence: what it does. Then what it needs, what it changes, what to call next.
+    pub fn about(mut self, about: impl Into<String>) -> Self {
+        self.about = about.into();
+        self
+    }
+    /// Another right that allows it too, where two systems guard the same operation differently.
+    pub fn or_right(mut self, right: &'static str) -> Self {
+        self.rights.push(right);
+        self
+    }
+    /// A documented name of a source system, accepted and never listed.
+    pub fn alias(mut self, alias: &'static str) -> Self {
+        self.aliases.push(alias);
+        self
+    }
+    /// Words by which people look for it, in English, Polish and Ukrainian.
+    pub fn synonyms(mut self, words: &'static str) -> Self {
+        self.synonyms = words;
+        self
+    }
+    /// The record it acts on.
+    pub fn on(mut self, table: &'static Table) -> Self {
+        self.target = Some(table);
+        self
+    }
+    /// Repeating it changes nothing more.
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+    /// Repeating it does something again, though its effect suggests otherwise.
+    pub fn not_idempotent(mut self) -> Self {
+        self.idempotent = false;
+        self
+    }
+    /// Overwrites or removes what only undo brings back.
+    pub fn destructive(mut self) -> Self {
+        self.destructive = true;
+        self
+    }
+    /// Reaches outside Bureau, through the outbox.
+    pub fn open_world(mut self) -> Self {
+        self.open_world = true;
+        self
+    }
+    /// Undo cannot take it back, and why.
+    pub fn irreversible(mut self, why: &'static str) -> Self {
+        self.irreversible = Some(why);
+        self
+    }
+    /// Adds the source system's own error body to failed answers.
+    pub fn error_shape(mut self, shape: fn(&Error) -> Map<String, Value>) -> Self {
+        self.error_shape = Some(shape);
+        self
+    }
+
+    /// What an executor must be allowed to do in order to run it.
+    pub fn danger(&self) -> Danger {
+        match self.effect {
+            Effect::Read => Danger::Read,
+            _ if self.destructive => Danger::Destructive,
+            _ => Danger::Write,
+        }
+    }
+
+    /// Whether it writes.
+    pub fn writes(&self) -> bool {
+        self.effect != Effect::Read
+    }
+
+    /// Whether `expected_version` means something to it.
+    pub fn takes_version(&self) -> bool {
+        self.target.is_some() && matches!(self.effect, Effect::Update | Effect::Delete | Effect::Action)
+    }
+
+    /// Input schema with reserved arguments, marked for generated tests.
+    pub fn input_schema(&self) -> Value {
+        let mut schema = (self.input)(self);
+        // An executor passes reserved arguments on: they stand inside the arguments of the tool it runs.
+        if self.executes.is_some() || !self.writes() {
+            return schema;
+        }
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.insert(
+                "dry_run".into(),
+                json!({"type": "boolean", "description": "Try it: answers what would change, and changes nothing."}),
+            );
+            properties.insert(
+                "idempotency_key".into(),
+                json!({"type": "string", "maxLength": 255, "description": "Any text of yours. A repeated call with the same key and input answers what the first did, and does nothing again."}),
+            );
+            if self.takes_version() {
+                properties.insert(
+                    "expected_version".into(),
+                    json!({"type": "integer", "minimum": 1, "description": "The record's version as you read it. Refused when it has changed since."}),
+                );
+            }
+        }
+        schema
+    }
+
+    /// Output schema with what the gate adds to the answers of writes.
+    pub fn output_schema(&self) -> Value {
+        let mut schema = (self.output)(self);
+        if self.executes.is_some() || !self.writes() {
+            return schema;
+        }
+        if let Some(object) = schema.as_object_mut() {
+            // Answers of writes carry more than the tool's own fields.
+            object.remove("additionalProperties");
+            let properties = object.entry("properties").or_insert_with(|| json!({}));
+            if let Some(properties) = properties.as_object_mut() {
+                properties.insert(
+                    "undo_token".into(),
+                    json!({"type": "string", "description": "Give it to action_undo to take this back."}),
+                );
+                properties.insert(
+                    "replayed".into(),
+                    json!({"type": "boolean", "description": "True when this repeats an earlier answer."}),
+                );
+                properties.insert(
+                    "dry_run".into(),
+                    json!({"type": "boolean", "description": "True when nothing was changed."}),
+                );
+                properties.insert(
+                    "changes".into(),
+                    json!({"type": "array", "description": "What a dry run would have changed.", "items": {"type": "object", "additionalProperties": true}}),
+                );
+                properties.insert(
+                    "outside_effects".into(),
+                    json!({"type": "array", "description": "What would be sent out after the commit, and cannot be undone.", "items": {"type": "object", "additionalProperties": true}}),
+                );
+            }
+        }
+        schema
+    }
+}
+
+/// Arguments into a typed input. When that fails, everything wrong is named at once.
+pub(crate) fn decode<I: DeserializeOwned>(arguments: Map<String, Value>, schema: fn() -> Value) -> Result<I> {
+    // The usual case pays for nothing but the decoding itself.
+    let value = Value::Object(arguments);
+    let error = match I::deserialize(&value) {
+        Ok(input) => return Ok(input),
+        Err(error) => error,
+    };
+    let schema = schema();
+    let Value::Object(arguments) = value else { return Err(Error::internal("arguments are an object")) };
+    let value = Value::Object(tidied(arguments, &schema));
+    if let Ok(input) = I::deserialize(&value) {
+        return Ok(input);
+    }
+    let mut fields = Vec::new();
+    schema::problems(&schema, &value, "", &mut fields);
+    if fields.is_empty() {
+        let path = named_field(&value, &error.to_string());
+        fields.push(FieldError { path, message: error.to_string(), expected: None });
+    }
+    Err(Error::invalid_fields(fields))
+}
+
+/// Takes what models send in good faith: camelCase names, "" for a field left out, numbers and lists as text.
+fn tidied(arguments: Map<String, Value>, schema: &Value) -> Map<String, Value> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let known = |name: &str| properties.and_then(|properties| properties.get(name));
+    let required = |name: &str| {
+        schema
+            .get("required")
+            .and_then(Value::as_array)
+            .is_some_and(|names| names.iter().any(|required| required == name))
+    };
+    let mut result = Map::new();
+    for (name, value) in arguments {
+        let snake = snake_case(&name);
+        let name = if known(&name).is_none() && known(&snake).is_some() { snake } else { name };
+        let kind = known(&name).and_then(|property| property.get("type"));
+        let is = |wanted: &str| {
+            kind.is_some_and(|kind| {
+                kind == wanted || kind.as_array().is_some_and(|kinds| kinds.iter().any(|k| k == wanted))
+            })
+        };
+        let value = match value {
+            Value::String(text) if text.is_empty() && !required(&name) && kind.is_some() && !is("null") => continue,
+            Value::String(text)
+                if !is("string") && ["integer", "number", "boolean", "array", "object"].iter().any(|name| is(name)) =>
+            {
+                serde_json::from_str(&text).unwrap_or(Value::String(text))
+            }
+            Value::Number(number) if is("string") => Value::String(number.to_string()),
+            other => other,
+        };
+        // Given under two spellings, the first one stands and the second is reported as unknown.
+        if result.contains_key(&name) {
+            result.insert(format!("{name} (given twice)"), value);
+        } else {
+            result.insert(name, value);
+        }
+    }
+    result
+}
+
+/// The argument that a decoder's message is about, as far as it can be told: the one whose value it quotes.
+fn named_field(arguments: &Value, message: &str) -> String {
+    let quoted =
+        |value: &Value| value.as_str().is_some_and(|text| !text.is_empty() && message.contains(&format!("`{text}`")));
+    let fields = arguments.as_object().into_iter().flatten();
+    fields
+        .filter(|(_, value)| quoted(value))
+        .map(|(name, _)| format!("/{name}"))
+        .next()
+        .unwrap_or_else(|| "/".to_owned())
+}
