@@ -97,7 +97,8 @@ CREATE TABLE organizations (
     updated_at {instant} NOT NULL,
     UNIQUE (tenant_id, num)
 {table_end};
-CREATE INDEX organizations_by_parent ON organizations (tenant_id, parent_id);
+CREATE INDEX organizations_by_parent ON organizations (tenant_id, parent_id, num);
+CREATE INDEX organizations_by_name ON organizations (tenant_id, name, id);
 
 CREATE TABLE roles (
     id {id} PRIMARY KEY,
@@ -136,8 +137,9 @@ CREATE TABLE teams (
     updated_at {instant} NOT NULL,
     UNIQUE (tenant_id, num)
 {table_end};
-CREATE INDEX teams_by_name ON teams (tenant_id, folded);
-CREATE INDEX teams_by_responsible ON teams (tenant_id, responsible_id);
+CREATE INDEX teams_by_name ON teams (tenant_id, name, id);
+CREATE INDEX teams_by_responsible ON teams (tenant_id, responsible_id, num);
+CREATE UNIQUE INDEX teams_primary ON teams (tenant_id) WHERE is_primary;
 
 -- Departments, user groups and positions; CCRM gives each user at most one group of a type.
 CREATE TABLE groups (
@@ -196,9 +198,9 @@ CREATE TABLE users (
     department_id {id} REFERENCES groups (id),
     permission_id {id} REFERENCES roles (id),
     external_id {text},
-    credential_id {id},
+    credential_id {text},
     extension_id {count},
-    dynamic_extension {flag},
+    dynamic_extension {flag} NOT NULL,
     dynamic_extension_ids {json},
     work_number {text},
     sms_presentation {json},
@@ -214,7 +216,9 @@ CREATE TABLE users (
 CREATE INDEX users_by_role ON users (tenant_id, role, num);
 CREATE INDEX users_by_team ON users (tenant_id, team_id, num);
 CREATE INDEX users_by_active ON users (tenant_id, active, num);
+CREATE INDEX users_by_name ON users (tenant_id, name, id);
 CREATE UNIQUE INDEX users_by_external_id ON users (tenant_id, external_id);
+CREATE UNIQUE INDEX users_by_extension ON users (tenant_id, extension_id);
 
 CREATE TABLE user_roles (
     id {id} PRIMARY KEY,
@@ -275,6 +279,8 @@ CREATE TABLE api_keys (
     prefix {text} NOT NULL,
     secret_hash {blob} UNIQUE,
     user_id {id} REFERENCES users (id),
+    -- Sessions and keys this one was made by, as a JSON list of ids: revoking any of them ends this one.
+    ancestry {json} NOT NULL,
     features {json},
     expires_at {instant},
     folded {text} NOT NULL,
@@ -283,7 +289,7 @@ CREATE TABLE api_keys (
     updated_at {instant} NOT NULL,
     UNIQUE (tenant_id, num)
 {table_end};
-CREATE INDEX api_keys_by_user ON api_keys (tenant_id, user_id);
+CREATE INDEX api_keys_by_user ON api_keys (tenant_id, user_id, num);
 
 CREATE TABLE sessions (
     id {id} PRIMARY KEY,
@@ -302,6 +308,7 @@ CREATE TABLE sessions (
     read_only {flag} NOT NULL,
     write_budget {count},
     writes_left {count},
+    ttl_minutes {count} NOT NULL,
     expires_at {instant} NOT NULL,
     revoked_at {instant},
     version {count} NOT NULL,
@@ -334,5 +341,5 @@ CREATE TABLE invitations (
     updated_at {instant} NOT NULL,
     UNIQUE (tenant_id, num)
 {table_end};
-CREATE INDEX invitations_by_email ON invitations (tenant_id, email_folded, active);
+CREATE UNIQUE INDEX invitations_active ON invitations (tenant_id, email_folded) WHERE active;
 CREATE INDEX invitations_by_person ON invitations (tenant_id, person_id);

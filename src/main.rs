@@ -1,1 +1,5 @@
-fn main() {}
+//! The `bureau` program.
+
+fn main() -> std::process::ExitCode {
+    bureau::cli::main()
+}

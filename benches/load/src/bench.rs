@@ -34,18 +34,9 @@ pub(crate) struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     /// Moves the driver to its cores and makes the directory.
-    pub(crate) fn prepare(
-        arguments: &'a Arguments,
-        machine: &'a Machine,
-        placement: Placement,
-    ) -> Result<Self> {
+    pub(crate) fn prepare(arguments: &'a Arguments, machine: &'a Machine, placement: Placement) -> Result<Self> {
         machine.move_driver(placement)?;
-        Ok(Self {
-            arguments,
-            machine,
-            placement,
-            directory: TempDir::with_prefix("bureau-load-")?,
-        })
+        Ok(Self { arguments, machine, placement, directory: TempDir::with_prefix("bureau-load-")? })
     }
 
     /// Where the databases are.
@@ -89,17 +80,9 @@ impl<'a> Bench<'a> {
         let output = fill.output().await?;
         let printed = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&printed);
-        ensure!(
-            output.status.success(),
-            "bureau fill: {}: {}",
-            output.status,
-            tail(&text)
-        );
-        let token = find_token(&text)
-            .with_context(|| format!("bureau fill printed no token: {}", tail(&text)))?;
-        let mut server = self
-            .start("bureau", self.bureau("serve", &database)?)
-            .await?;
+        ensure!(output.status.success(), "bureau fill: {}: {}", output.status, tail(&text));
+        let token = find_token(&text).with_context(|| format!("bureau fill printed no token: {}", tail(&text)))?;
+        let mut server = self.start("bureau", self.bureau("serve", &database)?).await?;
         server.endpoint.token = Some(token.to_owned());
         Ok(server)
     }
@@ -107,18 +90,14 @@ impl<'a> Bench<'a> {
     /// A bureau command on a database.
     pub(crate) fn bureau(&self, subcommand: &str, database: &Path) -> Result<Command> {
         let mut command = self.command(&self.arguments.bureau)?;
-        command
-            .arg(subcommand)
-            .arg("--database")
-            .arg(format!("sqlite:{}", database.display()));
+        command.arg(subcommand).arg("--database").arg(format!("sqlite:{}", database.display()));
         Ok(command)
     }
 
     /// A command on the cores of this scenario; the program dies with the value that stands for it.
     fn command(&self, program: &Path) -> Result<Command> {
-        let path = program
-            .canonicalize()
-            .with_context(|| format!("no program at {}: build it first", program.display()))?;
+        let path =
+            program.canonicalize().with_context(|| format!("no program at {}: build it first", program.display()))?;
         let mut command = self.machine.command(self.placement, &path);
         command.stdin(Stdio::null()).kill_on_drop(true);
         // What the user has set for a bureau of their own is not part of the measurement.
@@ -133,9 +112,7 @@ impl<'a> Bench<'a> {
     /// Starts a server on a free port and waits until it is ready.
     async fn start(&self, name: &str, mut command: Command) -> Result<Server> {
         let address = free_address()?;
-        let log = self
-            .directory()
-            .join(format!("{name}-{}.log", address.port()));
+        let log = self.directory().join(format!("{name}-{}.log", address.port()));
         let output = fs::File::create(&log)?;
         let child = command
             .arg("--listen")
@@ -146,19 +123,13 @@ impl<'a> Bench<'a> {
             .with_context(|| format!("cannot start {name}"))?;
         let mut server = Server {
             process: child.id().context("a started program has a process id")?,
-            endpoint: Endpoint {
-                address,
-                token: None,
-            },
+            endpoint: Endpoint { address, token: None },
             child,
             log,
         };
         match server.wait_until_ready().await {
             Ok(()) => Ok(server),
-            Err(error) => bail!(
-                "{name} did not start: {error:#}; its log ends:\n{}",
-                server.log_tail()
-            ),
+            Err(error) => bail!("{name} did not start: {error:#}; its log ends:\n{}", server.log_tail()),
         }
     }
 }
@@ -218,10 +189,7 @@ impl Server {
 
     /// What the server has printed so far.
     fn log(&self) -> String {
-        fs::read(&self.log).map_or_else(
-            |error| error.to_string(),
-            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-        )
+        fs::read(&self.log).map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
@@ -237,14 +205,11 @@ fn free_address() -> Result<SocketAddr> {
 
 /// The first session token or API key in a text: `bus_` or `buk_` and at least 30 letters or digits.
 fn find_token(text: &str) -> Option<&str> {
-    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .find(|word| {
-            word.strip_prefix("bus_")
-                .or_else(|| word.strip_prefix("buk_"))
-                .is_some_and(|rest| {
-                    rest.len() >= 30 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
-                })
-        })
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').find(|word| {
+        word.strip_prefix("bus_")
+            .or_else(|| word.strip_prefix("buk_"))
+            .is_some_and(|rest| rest.len() >= 30 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    })
 }
 
 /// The last lines of a text, for an error message.
@@ -260,10 +225,7 @@ mod tests {
     #[test]
     fn tokens_are_found_in_running_text() {
         let token = format!("bus_{}", "aB3".repeat(12));
-        let text = format!(
-            "short bus_1 and xbus_{0}\nToken: \"{token}\".",
-            "a".repeat(40)
-        );
+        let text = format!("short bus_1 and xbus_{0}\nToken: \"{token}\".", "a".repeat(40));
         assert_eq!(find_token(&text), Some(token.as_str()));
         assert_eq!(find_token("nothing here"), None);
     }

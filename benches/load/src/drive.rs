@@ -97,11 +97,7 @@ async fn drive_here(target: &Target<'_>, seconds: f64) -> Result<Figures> {
     let mut clients = JoinSet::new();
     for _ in 0..target.connections {
         let connection = Connection::open(target.server.endpoint.address).await?;
-        clients.spawn_local(client(
-            connection,
-            target.request.clone(),
-            Rc::clone(&phase),
-        ));
+        clients.spawn_local(client(connection, target.request.clone(), Rc::clone(&phase)));
     }
     sleep(WARM_UP).await;
 
@@ -112,9 +108,8 @@ async fn drive_here(target: &Target<'_>, seconds: f64) -> Result<Figures> {
     let elapsed = begin.elapsed();
     let cpu = cpu_time(process)?.saturating_sub(cpu_before);
 
-    let tallies = timeout(PATIENCE, clients.join_all())
-        .await
-        .with_context(|| format!("no answer within {PATIENCE:?}"))?;
+    let tallies =
+        timeout(PATIENCE, clients.join_all()).await.with_context(|| format!("no answer within {PATIENCE:?}"))?;
     let mut total = Tally::default();
     for tally in tallies {
         total.add(tally?);
@@ -123,11 +118,7 @@ async fn drive_here(target: &Target<'_>, seconds: f64) -> Result<Figures> {
 }
 
 /// One client: the next request as soon as the last is answered.
-async fn client(
-    mut connection: Connection,
-    request: Request,
-    phase: Rc<Cell<Phase>>,
-) -> Result<Tally> {
+async fn client(mut connection: Connection, request: Request, phase: Rc<Cell<Phase>>) -> Result<Tally> {
     let mut tally = Tally::default();
     while phase.get() != Phase::Over {
         let sent = Instant::now();
@@ -162,10 +153,7 @@ impl Tally {
             self.answers,
             self.failure.unwrap_or_default()
         );
-        ensure!(
-            !self.latencies.is_empty(),
-            "no request was answered in {elapsed:?}; give it more --seconds"
-        );
+        ensure!(!self.latencies.is_empty(), "no request was answered in {elapsed:?}; give it more --seconds");
         self.latencies.sort_unstable();
         let requests = self.latencies.len() as f64;
         Ok(Figures {
@@ -186,10 +174,7 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 /// The smallest value that at least `share` of the sorted values do not exceed.
 fn percentile(sorted: &[Duration], share: f64) -> Duration {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
-    sorted
-        .get(rank.saturating_sub(1))
-        .copied()
-        .unwrap_or_default()
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 /// The middle value, or the mean of the middle two; not a number when there is none.
@@ -219,10 +204,7 @@ mod tests {
         let values: Vec<_> = (1..=200).map(Duration::from_millis).collect();
         assert_eq!(percentile(&values, 0.50), Duration::from_millis(100));
         assert_eq!(percentile(&values, 0.99), Duration::from_millis(198));
-        assert_eq!(
-            percentile(&[Duration::from_millis(7)], 0.99),
-            Duration::from_millis(7)
-        );
+        assert_eq!(percentile(&[Duration::from_millis(7)], 0.99), Duration::from_millis(7));
         assert_eq!(percentile(&[], 0.50), Duration::ZERO);
     }
 }

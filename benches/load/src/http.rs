@@ -45,15 +45,8 @@ impl Request {
         Self::mcp(endpoint, path, "tools/list", None, &params)
     }
 
-    fn mcp(
-        endpoint: &Endpoint,
-        path: &str,
-        method: &str,
-        name: Option<&str>,
-        params: &Value,
-    ) -> Self {
-        let body =
-            json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+    fn mcp(endpoint: &Endpoint, path: &str, method: &str, name: Option<&str>, params: &Value) -> Self {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let mut head = format!(
             "POST {path} HTTP/1.1\r\n\
              Host: {}\r\n\
@@ -91,14 +84,9 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address)
-            .await
-            .with_context(|| format!("cannot connect to {address}"))?;
+        let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            received: Vec::with_capacity(16 * 1024),
-        })
+        Ok(Self { stream, received: Vec::with_capacity(16 * 1024) })
     }
 
     /// Sends a request and reads its whole answer.
@@ -110,11 +98,7 @@ impl Connection {
             self.read_more().await?;
             // The end of the head may lie across two reads.
             let from = known.saturating_sub(HEAD_END.len());
-            if let Some(found) = self
-                .received
-                .get(from..)
-                .and_then(|new| memmem::find(new, HEAD_END))
-            {
+            if let Some(found) = self.received.get(from..).and_then(|new| memmem::find(new, HEAD_END)) {
                 break from.saturating_add(found);
             }
         };
@@ -122,25 +106,18 @@ impl Connection {
         let (status, body_length) = parse_head(head)?;
         let body_start = head_length.saturating_add(HEAD_END.len());
         let end = body_start.saturating_add(body_length);
-        self.received
-            .reserve(end.saturating_sub(self.received.len()));
+        self.received.reserve(end.saturating_sub(self.received.len()));
         while self.received.len() < end {
             self.read_more().await?;
         }
-        ensure!(
-            self.received.len() == end,
-            "the server sent more than it announced"
-        );
+        ensure!(self.received.len() == end, "the server sent more than it announced");
         let body = self.received.get(body_start..).unwrap_or_default();
         Ok(Answer { status, body })
     }
 
     async fn read_more(&mut self) -> Result<()> {
         let read = self.stream.read_buf(&mut self.received).await?;
-        ensure!(
-            read > 0,
-            "the server closed the connection before its answer was complete"
-        );
+        ensure!(read > 0, "the server closed the connection before its answer was complete");
         Ok(())
     }
 }
@@ -209,17 +186,10 @@ mod tests {
             let body = body.as_bytes();
             Answer { status, body }.is_success()
         };
-        let result =
-            r#"{"jsonrpc":"2.0","id":1,"result":{"isError":false,"text":"{\"isError\":true}"}}"#;
+        let result = r#"{"jsonrpc":"2.0","id":1,"result":{"isError":false,"text":"{\"isError\":true}"}}"#;
         assert!(success(200, result));
         assert!(!success(500, result));
-        assert!(!success(
-            200,
-            r#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"isError":true}}"#
-        ));
-        assert!(!success(
-            200,
-            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no"}}"#
-        ));
+        assert!(!success(200, r#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"isError":true}}"#));
+        assert!(!success(200, r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no"}}"#));
     }
 }

@@ -56,11 +56,7 @@ impl Machine {
             .stdin(Stdio::null())
             .output()
             .context("taskset cannot be started")?;
-        ensure!(
-            output.status.success(),
-            "taskset: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        ensure!(output.status.success(), "taskset: {}", String::from_utf8_lossy(&output.stderr).trim());
         Ok(())
     }
 
@@ -103,10 +99,7 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 /// Memory of a process that is in RAM now, in megabytes.
 pub(crate) fn resident_megabytes(process: u32) -> Result<f64> {
     let field = status_field(process, "VmRSS")?;
-    let kibibytes: f64 = field
-        .trim_end_matches(" kB")
-        .parse()
-        .with_context(|| format!("VmRSS is {field:?}"))?;
+    let kibibytes: f64 = field.trim_end_matches(" kB").parse().with_context(|| format!("VmRSS is {field:?}"))?;
     Ok(kibibytes * 1024.0 / 1e6)
 }
 

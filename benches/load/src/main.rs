@@ -5,11 +5,7 @@
 //! it hardly moves when other work shares the machine. A missed goal is a result, not a failure;
 //! what could not be measured at all is.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "printing figures is what this program is for"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing figures is what this program is for")]
 
 mod bench;
 mod drive;
@@ -72,11 +68,7 @@ async fn measure_until_signal(arguments: &Arguments) -> Result<()> {
 /// Runs the chosen scenarios, each to its end whatever became of those before it.
 async fn measure(arguments: &Arguments) -> Result<()> {
     let machine = Machine::inspect()?;
-    let chosen = if arguments.only.is_empty() {
-        Scenario::value_variants()
-    } else {
-        &arguments.only
-    };
+    let chosen = if arguments.only.is_empty() { Scenario::value_variants() } else { &arguments.only };
     let mut failed = Vec::new();
     for scenario in chosen {
         println!("\n== {}", scenario.heading());

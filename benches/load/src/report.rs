@@ -19,26 +19,14 @@ impl Row {
 
 /// Prints the rows, each with its CPU time as a multiple of each base's.
 pub(crate) fn table(rows: &[Row], bases: &[&Row]) {
-    print!(
-        "{:<24}{:>12}{:>10}{:>10}{:>10}{:>10}",
-        "", "CPU µs/req", "req/s", "p50 ms", "p99 ms", "bytes"
-    );
+    print!("{:<24}{:>12}{:>10}{:>10}{:>10}{:>10}", "", "CPU µs/req", "req/s", "p50 ms", "p99 ms", "bytes");
     for base in bases {
         print!("{:>14}", format!("CPU ÷ {}", first_word(base.label)));
     }
     println!();
     for row in rows {
-        let Figures {
-            cpu,
-            rate,
-            p50,
-            p99,
-            bytes,
-        } = row.figures;
-        print!(
-            "{:<24}{cpu:>12.1}{rate:>10.0}{p50:>10.3}{p99:>10.3}{bytes:>10.0}",
-            row.label
-        );
+        let Figures { cpu, rate, p50, p99, bytes } = row.figures;
+        print!("{:<24}{cpu:>12.1}{rate:>10.0}{p50:>10.3}{p99:>10.3}{bytes:>10.0}", row.label);
         for base in bases {
             print!("{:>14.2}", row.cpu_ratio(base));
         }

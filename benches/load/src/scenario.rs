@@ -48,10 +48,7 @@ impl Scenario {
     pub(crate) fn heading(self) -> String {
         let value = self.to_possible_value();
         let help = value.as_ref().and_then(|value| value.get_help());
-        format!(
-            "{self}: {}",
-            help.map(ToString::to_string).unwrap_or_default()
-        )
+        format!("{self}: {}", help.map(ToString::to_string).unwrap_or_default())
     }
 
     /// Comparisons between servers are pinned. What a user would see on a machine of their own is not:
@@ -100,23 +97,14 @@ async fn list50(bench: &Bench<'_>) -> Result<()> {
 }
 
 /// Measures a call of bureau beside the trivial call of the others: its CPU time as a multiple of rmcp's.
-async fn beside_add(
-    bench: &Bench<'_>,
-    label: &'static str,
-    tool: &str,
-    arguments: &Value,
-) -> Result<f64> {
+async fn beside_add(bench: &Bench<'_>, label: &'static str, tool: &str, arguments: &Value) -> Result<f64> {
     let plain = bench.plain(0).await?;
     let rmcp = bench.rmcp(0).await?;
     let bureau = bench.demo().await?;
     // `plain` answers it too, without looking at it.
     let terms = json!({"a": 1, "b": 2});
     let add = |label, server| call(label, server, "add", &terms, CLIENTS);
-    let targets = [
-        add("plain", &plain),
-        add("rmcp add", &rmcp),
-        call(label, &bureau, tool, arguments, CLIENTS),
-    ];
+    let targets = [add("plain", &plain), add("rmcp add", &rmcp), call(label, &bureau, tool, arguments, CLIENTS)];
     let rows = compare(bench, targets).await?;
     let [plain, rmcp, bureau] = &rows;
     table(&rows, &[plain, rmcp]);
@@ -138,17 +126,9 @@ async fn tools_list(bench: &Bench<'_>) -> Result<()> {
         bureau_list.bytes
     );
     let plain = bench.plain(bureau_list.bytes).await?;
-    println!(
-        "tools: bureau {}, rmcp {}",
-        bureau_list.tools, rmcp_list.tools
-    );
+    println!("tools: bureau {}, rmcp {}", bureau_list.tools, rmcp_list.tools);
 
-    let target = |label, server, request| Target {
-        label,
-        server,
-        request,
-        connections: LIST_CLIENTS,
-    };
+    let target = |label, server, request| Target { label, server, request, connections: LIST_CLIENTS };
     let constant = Request::list(&plain.endpoint, "/list");
     let targets = [
         target("plain", &plain, constant),
@@ -159,11 +139,7 @@ async fn tools_list(bench: &Bench<'_>) -> Result<()> {
     let [plain, rmcp, bureau] = &rows;
     table(&rows, &[plain, rmcp]);
     let ratio = bureau.cpu_ratio(rmcp);
-    goal(
-        "bureau/rmcp CPU <= 0.15",
-        format_args!("{ratio:.3}"),
-        ratio <= 0.15,
-    );
+    goal("bureau/rmcp CPU <= 0.15", format_args!("{ratio:.3}"), ratio <= 0.15);
     Ok(())
 }
 
@@ -242,34 +218,18 @@ async fn compare<const N: usize>(bench: &Bench<'_>, targets: [Target<'_>; N]) ->
         for (target, rounds) in order {
             match drive(target, bench.arguments.seconds).await {
                 Ok(figures) => rounds.push(figures),
-                Err(error) => bail!(
-                    "{} under load: {error:#}; the log ends:\n{}",
-                    target.label,
-                    target.server.log_tail()
-                ),
+                Err(error) => {
+                    bail!("{} under load: {error:#}; the log ends:\n{}", target.label, target.server.log_tail())
+                }
             }
         }
     }
-    Ok(measured.map(|(target, rounds)| Row {
-        label: target.label,
-        figures: Figures::median(&rounds),
-    }))
+    Ok(measured.map(|(target, rounds)| Row { label: target.label, figures: Figures::median(&rounds) }))
 }
 
-fn call<'a>(
-    label: &'static str,
-    server: &'a Server,
-    tool: &str,
-    arguments: &Value,
-    connections: usize,
-) -> Target<'a> {
+fn call<'a>(label: &'static str, server: &'a Server, tool: &str, arguments: &Value, connections: usize) -> Target<'a> {
     let request = Request::call(&server.endpoint, tool, arguments);
-    Target {
-        label,
-        server,
-        request,
-        connections,
-    }
+    Target { label, server, request, connections }
 }
 
 /// What a tools/list answer holds.
@@ -282,23 +242,14 @@ impl ToolList {
     async fn read(server: &Server, request: &Request) -> Result<Self> {
         let mut connection = Connection::open(server.endpoint.address).await?;
         let answer = connection.exchange(request).await?;
-        ensure!(
-            answer.is_success(),
-            "tools/list failed: {}",
-            answer.excerpt()
-        );
+        ensure!(answer.is_success(), "tools/list failed: {}", answer.excerpt());
         let message: Value = serde_json::from_slice(answer.body)?;
         ensure!(
-            message
-                .pointer("/result/nextCursor")
-                .is_none_or(Value::is_null),
+            message.pointer("/result/nextCursor").is_none_or(Value::is_null),
             "the list has further pages, so it is not all that a client must fetch"
         );
         let tools = message.pointer("/result/tools").and_then(Value::as_array);
-        Ok(Self {
-            bytes: answer.body.len(),
-            tools: tools.context("tools/list without tools")?.len(),
-        })
+        Ok(Self { bytes: answer.body.len(), tools: tools.context("tools/list without tools")?.len() })
     }
 }
 
@@ -308,9 +259,7 @@ async fn rmcp_listing(bench: &Bench<'_>, wanted: usize) -> Result<Server> {
     let mut sizes = [0, SAMPLE];
     for size in &mut sizes {
         let server = bench.rmcp(*size).await?;
-        *size = ToolList::read(&server, &Request::list(&server.endpoint, "/mcp"))
-            .await?
-            .bytes;
+        *size = ToolList::read(&server, &Request::list(&server.endpoint, "/mcp")).await?.bytes;
     }
     let [empty, sample] = sizes.map(|size| size as f64);
     let bytes_per_tool = (sample - empty) / SAMPLE as f64;

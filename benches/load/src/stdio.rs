@@ -23,17 +23,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) async fn time_to_first_list(bench: &Bench<'_>) -> Result<Duration> {
     let mut command = bench.bureau("stdio", &bench.demo_database())?;
     let log = bench.directory().join("stdio.log");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(File::create(&log)?);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
     let outcome = timeout(LIMIT, converse(command)).await;
-    outcome
-        .unwrap_or_else(|_elapsed| bail!("not done within {LIMIT:?}"))
-        .map_err(|error| {
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            anyhow!("bureau stdio: {error:#}; its log:\n{log}")
-        })
+    outcome.unwrap_or_else(|_elapsed| bail!("not done within {LIMIT:?}")).map_err(|error| {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        anyhow!("bureau stdio: {error:#}; its log:\n{log}")
+    })
 }
 
 /// Says everything at once, waits for the list, hangs up and waits for the end.
@@ -46,19 +41,12 @@ async fn converse(mut command: Command) -> Result<Duration> {
     input.write_all(hello.as_bytes()).await?;
     let mut lines = BufReader::new(output).lines();
     loop {
-        let line = lines
-            .next_line()
-            .await?
-            .context("it ended without a tools/list")?;
+        let line = lines.next_line().await?.context("it ended without a tools/list")?;
         let elapsed = begin.elapsed();
-        let message: Value =
-            serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))?;
+        let message: Value = serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))?;
         if message.get("id") == Some(&json!(2)) {
             let tools = message.pointer("/result/tools").and_then(Value::as_array);
-            ensure!(
-                tools.is_some_and(|tools| !tools.is_empty()),
-                "not a list of tools: {line}"
-            );
+            ensure!(tools.is_some_and(|tools| !tools.is_empty()), "not a list of tools: {line}");
             // The next start must not share the machine with this end.
             drop(input);
             bureau.wait().await?;

@@ -1,1 +1,78 @@
-//! Placeholder
+//! Identity: who there is, what each may do, by which tokens, and what was done.
+//!
+//! Organizations, roles, users, sessions and API keys (Open Mercato, Intum, CCRM), members and teams as Worksection
+//! shows them, the action log with undo and redo, and the first start of an installation.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod api_keys;
+mod audit;
+mod builtin;
+mod flag;
+pub mod founding;
+mod grants;
+mod groups;
+mod invitations;
+mod membership;
+mod organizations;
+mod permissions;
+mod person_link;
+mod roles;
+mod session_mint;
+mod sessions;
+mod teams;
+mod user_end;
+mod user_fields;
+mod user_rows;
+mod user_write;
+mod users;
+mod worksection;
+
+use bureau_kit::prelude::*;
+
+pub use api_keys::{ApiKey, NewKey, mint_api_key};
+pub use groups::Group;
+pub use invitations::{Invitation, Invite, invite};
+pub use organizations::Organization;
+pub use roles::Role;
+pub use sessions::Session;
+pub use teams::Team;
+pub use users::User;
+pub use worksection::{worksection_error, worksection_tools};
+
+/// Every table of this crate.
+pub const TABLES: &[&Table] = &[
+    &organizations::ORGANIZATIONS,
+    &roles::ROLES,
+    &teams::TEAMS,
+    &groups::GROUPS,
+    &users::USERS,
+    &roles::USER_ROLES,
+    &roles::USER_GRANTS,
+    &teams::TEAM_MEMBERS,
+    &groups::GROUP_MEMBERS,
+    &api_keys::API_KEYS,
+    &sessions::SESSIONS,
+    &invitations::INVITATIONS,
+];
+
+/// The tools, toolset by toolset. Worksection's own are in [`worksection_tools`], since three crates make up its toolset.
+pub fn toolsets() -> Vec<Toolset> {
+    vec![
+        Toolset {
+            name: "access",
+            about: "Organizations, roles, users, session tokens and API keys, and why a call is allowed or not.",
+            tools: [
+                organizations::tools(),
+                roles::tools(),
+                users::tools(),
+                sessions::tools(),
+                api_keys::tools(),
+                permissions::tools(),
+            ]
+            .concat(),
+        },
+        Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
+        Toolset { name: "teams", about: "Teams that work is assigned to, and who is in them.", tools: teams::tools() },
+    ]
+}

@@ -46,6 +46,8 @@ pub struct Ctx {
     pub(crate) writes: bool,
     pub(crate) target: Option<&'static Table>,
     pub(crate) expected_version: Option<i64>,
+    /// The tool whose action this call carries out once more: taking it back needs that tool's right.
+    pub(crate) redoes: Option<String>,
     pub(crate) changes: Vec<Change>,
     pub(crate) effects: Vec<OutsideEffect>,
 }
@@ -83,6 +85,11 @@ impl Ctx {
     /// How the call reached us.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// What is switched on where the call came in: for explanations, the gate has checked it already.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
     }
 
     /// A new key.
@@ -125,6 +132,22 @@ impl Ctx {
         self.tx.query(sql).await?.into_iter().map(|row| Record::from_row(table, row)).collect()
     }
 
+    /// Writes the records of a statement that began with [`Ctx::from`] as JSON objects, with commas between; answers
+    /// how many.
+    pub(crate) async fn write_records(&mut self, table: &'static Table, sql: &Sql, json: &mut Vec<u8>) -> Result<i64> {
+        if let Some(written) = self.tx.write_records(table, sql, json)? {
+            return Ok(written);
+        }
+        let records = self.records(table, sql).await?;
+        for (index, record) in records.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            serde_json::to_writer(&mut *json, record).map_err(Error::internal)?;
+        }
+        Ok(i64::try_from(records.len()).unwrap_or(i64::MAX))
+    }
+
     /// The first row of a statement that began with [`Ctx::from`]. Inside a write the row stays as it is until the end.
     pub async fn first(&mut self, table: &'static Table, mut sql: Sql) -> Result<Option<Record>> {
         sql.push(" LIMIT 1").push(self.tx.lock_clause(false));
@@ -157,6 +180,17 @@ impl Ctx {
             }
         }
         Ok(record)
+    }
+
+    /// The record that a row refers to, held as it is until the end of the call. For rules that decide by a parent.
+    ///
+    /// Referring to a row locks it against deletion, also for two calls at once. If both then [fetched](Self::fetch) it,
+    /// PostgreSQL would see each waiting for the other; `hold` makes the second one simply wait.
+    pub async fn hold(&mut self, table: &'static Table, id: Uuid) -> Result<Record> {
+        let mut sql = self.from(table);
+        sql.and_eq("id", id).push(self.tx.hold_clause());
+        let found = self.records(table, &sql).await?.into_iter().next();
+        found.ok_or_else(|| Error::not_found(table.noun, id))
     }
 
     /// The record a key names, or none.
@@ -462,7 +496,7 @@ impl Ctx {
 }
 
 /// What differs between two snapshots: `{column: {before, after}}`, without the columns the kit itself keeps.
-pub(crate) fn differences(before: Option<&Map<String, Value>>, after: Option<&Map<String, Value>>) -> Value {
+pub fn differences(before: Option<&Map<String, Value>>, after: Option<&Map<String, Value>>) -> Value {
     let names = before.or(after).map(|object| object.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     let mut fields = Map::new();
     for name in names {

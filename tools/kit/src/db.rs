@@ -13,6 +13,7 @@ pub use migrate::Migration;
 
 use crate::error::{Error, Result};
 use crate::sql::Sql;
+use crate::table::Table;
 use crate::value::{Row, Val};
 
 /// Longest time one call may spend, in seconds.
@@ -164,6 +165,14 @@ impl Tx {
         }
     }
 
+    /// Writes rows of a described table as JSON, where the engine can do so without a detour; none where it cannot.
+    pub(crate) fn write_records(&mut self, table: &Table, sql: &Sql, json: &mut Vec<u8>) -> Result<Option<i64>> {
+        match &mut self.0 {
+            Session::SqliteRead(session) => session.write_records(table, &sql.text, &sql.values, json).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Runs a statement for its effect and returns how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &Sql) -> Result<u64> {
         match &mut self.0 {
@@ -204,6 +213,14 @@ impl Tx {
             (Session::Postgres(session), _) if session.is_read_only() => "",
             (Session::Postgres(_), false) => " FOR UPDATE",
             (Session::Postgres(_), true) => " FOR KEY SHARE",
+            _ => "",
+        }
+    }
+
+    /// The same, but others may go on referring to the row: it cannot change, though rows that point to it may come.
+    pub(crate) fn hold_clause(&self) -> &'static str {
+        match &self.0 {
+            Session::Postgres(session) if !session.is_read_only() => " FOR NO KEY UPDATE",
             _ => "",
         }
     }
@@ -263,4 +280,160 @@ fn took_too_long() -> Error {
     Error::rate_limited(format!(
         "The call took longer than {CALL_LIMIT_SECONDS} seconds and was stopped. Nothing was changed; ask for less at once."
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fresh() -> (tempfile::TempDir, Db) {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Db::connect(&Location::Sqlite(directory.path().join("test.db"))).await.unwrap();
+        let mut tx = db.write().await.unwrap();
+        tx.script("CREATE TABLE entries (number INTEGER PRIMARY KEY)").await.unwrap();
+        tx.commit().await.unwrap();
+        (directory, db)
+    }
+
+    async fn numbers(db: &Db) -> Vec<i64> {
+        let mut tx = db.read().await.unwrap();
+        let rows = tx.query(&Sql::new("SELECT number FROM entries ORDER BY number")).await.unwrap();
+        rows.iter().map(|row| row.get(0).unwrap()).collect()
+    }
+
+    fn insert(number: i64) -> Sql {
+        Sql::with("INSERT INTO entries (number) VALUES ($1)", [number.into()])
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn calls_that_share_a_commit_stand_and_fall_each_for_itself() {
+        let (_directory, db) = fresh().await;
+        let tasks: Vec<_> = (0..200_i64)
+            .map(|number| {
+                let db = db.clone();
+                tokio::spawn(async move {
+                    let mut tx = db.write().await.unwrap();
+                    tx.execute(&insert(number)).await.unwrap();
+                    match number % 4 {
+                        0 => tx.rollback().await.unwrap(),
+                        // Dropped in the middle, as by a panic.
+                        1 => drop(tx),
+                        2 => {
+                            assert_eq!(
+                                tx.execute(&insert(number)).await.unwrap_err().code(),
+                                crate::error::Code::Conflict
+                            );
+                            tx.commit().await.unwrap();
+                        }
+                        _ => tx.commit().await.unwrap(),
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(numbers(&db).await, (0..200).filter(|number| number % 4 >= 2).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_snapshot_does_not_move_and_a_read_cannot_write() {
+        let (_directory, db) = fresh().await;
+        let mut snapshot = db.read().await.unwrap();
+        assert!(snapshot.query(&Sql::new("SELECT number FROM entries")).await.unwrap().is_empty());
+        let mut tx = db.write().await.unwrap();
+        tx.execute(&insert(1)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(snapshot.query(&Sql::new("SELECT number FROM entries")).await.unwrap().is_empty());
+        assert!(snapshot.execute(&insert(2)).await.is_err());
+        snapshot.commit().await.unwrap();
+        assert_eq!(numbers(&db).await, [1]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn placeholders_go_by_their_number() {
+        let (_directory, db) = fresh().await;
+        let mut tx = db.read().await.unwrap();
+        let sql = Sql::with("SELECT $2, $1, $2", ["one".into(), "two".into()]);
+        let rows = tx.query(&sql).await.unwrap();
+        let texts: Vec<String> = (0..3).map(|index| rows[0].get(index).unwrap()).collect();
+        assert_eq!(texts, ["two", "one", "two"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_database_that_is_newer_or_was_edited_is_refused_whole() {
+        let (directory, db) = fresh().await;
+        let location = Location::Sqlite(directory.path().join("test.db"));
+        let first = Migration { number: 1, name: "first", sql: "CREATE TABLE one (id {id} PRIMARY KEY {table_end};" };
+        let second = Migration { number: 2, name: "second", sql: "CREATE TABLE two (at {instant} {table_end};" };
+        drop(db);
+        Db::open(&location, &[first, second]).await.unwrap();
+        assert!(
+            Db::open(&location, &[first, second]).await.unwrap().pending(&[first, second]).await.unwrap().is_empty()
+        );
+        let newer = Db::open(&location, &[first]).await.unwrap_err().to_string();
+        assert!(newer.starts_with("The database is newer than this program: it has migration 2 (second)"), "{newer}");
+        let edited = Migration { sql: "CREATE TABLE other (id {id} PRIMARY KEY {table_end};", ..first };
+        let refused = Db::open(&location, &[edited, second]).await.unwrap_err().to_string();
+        assert!(refused.starts_with("Migration 1 (first) was another text"), "{refused}");
+    }
+
+    /// On SQLite, and on the PostgreSQL server that `BUREAU_TEST_POSTGRES` names.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_kind_of_value_survives_the_database() {
+        let (_directory, sqlite) = fresh().await;
+        let mut databases = vec![sqlite];
+        if let Ok(url) = std::env::var("BUREAU_TEST_POSTGRES") {
+            databases.push(Db::connect(&Location::Postgres(url)).await.unwrap());
+        }
+        let id = Uuid::from_u128(0x0123_4567_89ab_7cde_8f01_2345_6789_abcd);
+        let at = crate::time::Instant::parse("2026-11-21T10:00:00.123456Z").unwrap();
+        let day = crate::time::Date::parse("1999-12-31").unwrap();
+        let values: [Val; 9] = [
+            id.into(),
+            "Żółć '; --".into(),
+            true.into(),
+            i64::MAX.into(),
+            at.into(),
+            day.into(),
+            Val::Json("{\"a\": [1, null]}".into()),
+            Val::Bytes(vec![0, 255, 1]),
+            Val::Null,
+        ];
+        for db in databases {
+            let mut tx = db.write().await.unwrap();
+            let create = "CREATE TEMPORARY TABLE kinds (a {id}, b {text}, c {flag}, d {count}, e {instant}, f {date}, g {json}, h {blob}, i {text})";
+            tx.script(&migrate::translated(create, db.dialect())).await.unwrap();
+            // Twice, so that the second run meets a prepared statement that first saw other types.
+            for values in [vec![Val::Null; 9], values.to_vec()] {
+                let sql = Sql::with("INSERT INTO kinds VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", values);
+                assert_eq!(tx.execute(&sql).await.unwrap(), 1);
+            }
+            let sql = Sql::with(
+                "SELECT a, b, c, d, e, f, g, h, i FROM kinds WHERE a = $1 AND e = $2 AND c",
+                [id.into(), at.into()],
+            );
+            let rows = tx.query(&sql).await.unwrap();
+            let row = rows.first().unwrap();
+            assert_eq!(row.get::<Uuid>(0).unwrap(), id);
+            assert_eq!(row.get::<String>(1).unwrap(), "Żółć '; --");
+            assert!(row.get::<bool>(2).unwrap());
+            assert_eq!(row.get::<i64>(3).unwrap(), i64::MAX);
+            assert_eq!(row.get::<crate::time::Instant>(4).unwrap(), at);
+            assert_eq!(row.get::<crate::time::Date>(5).unwrap(), day);
+            assert_eq!(row.get::<serde_json::Value>(6).unwrap(), serde_json::json!({"a": [1, null]}));
+            assert_eq!(row.get::<Vec<u8>>(7).unwrap(), [0, 255, 1]);
+            assert_eq!(row.get::<Option<String>>(8).unwrap(), None);
+            tx.rollback().await.unwrap();
+        }
+    }
+
+    #[test]
+    fn locations_are_read_and_shown_without_passwords() {
+        assert_eq!(Location::parse("sqlite:/tmp/x.db").unwrap(), Location::Sqlite("/tmp/x.db".into()));
+        let postgres = Location::parse("postgres://bureau:secret@db.example.com/bureau").unwrap();
+        assert_eq!(postgres.shown(), "postgres://…@db.example.com/bureau");
+        assert!(Location::parse("mysql://x").unwrap_err().starts_with("`mysql://x` is not a database"));
+        assert!(Location::parse("sqlite:").is_err());
+    }
 }

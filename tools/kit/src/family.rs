@@ -8,7 +8,7 @@ use crate::args::snake_case;
 use crate::ctx::Ctx;
 use crate::error::{Error, FieldError, Result};
 use crate::id::Key;
-use crate::page::{self, Page};
+use crate::page;
 use crate::record::{Record, Values};
 use crate::schema::{allow_null, unknown_field};
 use crate::sql::Sql;
@@ -20,7 +20,7 @@ use crate::value::Val;
 pub fn list(name: &'static str, right: &'static str, table: &'static Table) -> Tool {
     family_tool(name, Effect::Read, right, table, list_input, list_output, |table, arguments| {
         let query = ListQuery::parse(table, arguments)?;
-        Ok(Box::new(move |ctx| Box::pin(async move { query.run(ctx).await?.to_json() })))
+        Ok(Box::new(move |ctx| Box::pin(async move { query.run(ctx).await })))
     })
 }
 
@@ -32,9 +32,7 @@ pub fn show(name: &'static str, right: &'static str, table: &'static Table) -> T
         Ok(Box::new(move |ctx| {
             Box::pin(async move {
                 let record = ctx.fetch_from(table, key).await?;
-                let mut body = Vec::with_capacity(512);
-                record.write_json(&mut body);
-                Ok(body)
+                record.to_bytes()
             })
         }))
     })
@@ -47,7 +45,7 @@ pub fn create(name: &'static str, right: &'static str, table: &'static Table) ->
         Ok(Box::new(move |ctx| {
             Box::pin(async move {
                 let values = given.resolve(ctx).await?;
-                Ok(save_new(ctx, table, values).await?.to_bytes())
+                save_new(ctx, table, values).await?.to_bytes()
             })
         }))
     })
@@ -64,7 +62,7 @@ pub fn update(name: &'static str, right: &'static str, table: &'static Table) ->
             Box::pin(async move {
                 let before = ctx.fetch_from(table, key).await?;
                 let values = given.resolve(ctx).await?;
-                Ok(save(ctx, &before, values).await?.to_bytes())
+                save(ctx, &before, values).await?.to_bytes()
             })
         }))
     })
@@ -125,15 +123,6 @@ pub async fn remove(ctx: &mut Ctx, record: &Record) -> Result<()> {
         rule(ctx, Draft { event: Event::Delete, before: Some(record), values: &mut Values::new() }).await?;
     }
     ctx.delete(record).await
-}
-
-impl Record {
-    /// The record as tools answer it.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(512);
-        self.write_json(&mut body);
-        body
-    }
 }
 
 // --- arguments
@@ -408,7 +397,7 @@ impl ListQuery {
         }))
     }
 
-    async fn run(self, ctx: &mut Ctx) -> Result<RecordPage> {
+    async fn run(self, ctx: &mut Ctx) -> Result<Vec<u8>> {
         let bureau = ctx.bureau().clone();
         let mut conditions: Vec<(&'static str, Val)> = Vec::new();
         for (name, input) in self.equal {
@@ -444,7 +433,8 @@ impl ListQuery {
         let mut sql = ctx.from(self.table);
         filter(&mut sql);
         page::order(&mut sql, self.sort, self.sort_nullable, self.descending);
-        page::fetch(ctx, self.table, sql, counted, self.page, self.page_size).await
+        let query = page::Query { rows: sql, counted, page: self.page, page_size: self.page_size };
+        page::fetch_json(ctx, self.table, query).await
     }
 }
 
@@ -453,27 +443,6 @@ fn whole(value: &Value, least: i64, most: i64) -> Result<i64, String> {
     number
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| format!("expected a whole number from {least} to {most}, got {}", shown(value)))
-}
-
-/// A page of records, still unwritten.
-pub type RecordPage = Page<Record>;
-
-impl RecordPage {
-    /// The page as tools answer it.
-    pub fn to_json(&self) -> Result<Vec<u8>> {
-        let mut body = Vec::with_capacity(self.items.len().saturating_mul(512));
-        body.extend_from_slice(b"{\"items\":[");
-        for (index, record) in self.items.iter().enumerate() {
-            if index > 0 {
-                body.push(b',');
-            }
-            record.write_json(&mut body);
-        }
-        body.extend_from_slice(b"],");
-        body.extend_from_slice(self.numbers_json().as_bytes());
-        body.push(b'}');
-        Ok(body)
-    }
 }
 
 // --- schemas
@@ -545,10 +514,10 @@ fn list_input(tool: &Tool) -> Value {
         }
     }
     for (name, about) in [
-        ("created_at_from", "Made at or after this instant."),
-        ("created_at_to", "Made at or before this instant."),
-        ("updated_at_from", "Changed at or after this instant."),
-        ("updated_at_to", "Changed at or before this instant."),
+        ("created_at_from", "Made since."),
+        ("created_at_to", "Made until."),
+        ("updated_at_from", "Changed since."),
+        ("updated_at_to", "Changed until."),
     ] {
         properties.insert(name.into(), json!({"type": "string", "format": "date-time", "description": about}));
     }
@@ -579,7 +548,7 @@ fn write_properties(table: &Table, event: Event) -> Map<String, Value> {
     if table.in_organization {
         properties.insert(
             "organization_id".into(),
-            json!({"type": "string", "description": "Organization it belongs to; your own when left out.", "x-record": "organizations"}),
+            json!({"type": "string", "description": "Its organization; yours when left out.", "x-record": "organizations"}),
         );
     }
     properties

@@ -16,12 +16,12 @@ use crate::ctx::Ctx;
 use crate::db::{CALL_LIMIT_SECONDS, Db, Tx};
 use crate::error::{Code, Error, Result};
 use crate::id::Ids;
-use crate::journal::{self, ActionEntry};
+use crate::journal;
 use crate::registry::{Entry, Registry};
-use crate::rights::{Credential, Principal};
+use crate::rights::{Credential, Narrowing, Principal};
 use crate::sql::Sql;
 use crate::time::Clock;
-use crate::tool::{Danger, Tool};
+use crate::tool::{BoxFuture, Danger, Tool};
 use crate::value::Val;
 
 /// How often a call runs again when the database says that it lost a race.
@@ -140,9 +140,9 @@ impl Bureau {
     /// Who shows this credential, right now.
     pub async fn principal(&self, shown: &Shown) -> Result<Arc<Principal>> {
         let mut tx = self.db.read().await?;
-        let principal = self.principals.find(&mut tx, shown, self.clock.now()).await?;
+        let principal = self.principals.find(&mut tx, shown, self.clock.now()).await;
         tx.commit().await?;
-        Ok(principal)
+        principal
     }
 
     /// Whether a caller may use a tool under a selection: what `tools/list` shows.
@@ -169,23 +169,32 @@ impl Bureau {
     }
 
     async fn run(self: &Arc<Self>, mut call: Call) -> Result<Vec<u8>, Refusal> {
-        // 1. who
         let mut tx = self.db.read().await?;
-        let principal = self.who(&mut tx, &mut call).await?;
-        // 2. tool
-        let entry = self.entry_for(&mut call)?;
+        let (entry, principal, reserved) = match self.checked(&mut tx, &mut call).await {
+            Ok(checked) => checked,
+            Err(refusal) => {
+                tx.rollback().await?;
+                return Err(refusal);
+            }
+        };
         let tool = &entry.tool;
-        let refuse = |error| Refusal::Error(error, tool.error_shape);
-        admit(&principal, &call.selection, entry).map_err(refuse)?;
-        // 3. input
-        let reserved = take_reserved(tool, &mut call.arguments).map_err(refuse)?;
         let outcome = if tool.writes() {
-            drop(tx);
-            self.write(entry.tool.clone(), call, principal, reserved).await
+            tx.commit().await?;
+            self.write(tool.clone(), call, principal, reserved).await
         } else {
             self.read(tool, call, principal, tx).await
         };
-        outcome.map_err(refuse)
+        outcome.map_err(|error| Refusal::Error(error, tool.error_shape))
+    }
+
+    /// Steps one to three: who calls, which tool, and the gate's own part of the input.
+    async fn checked(&self, tx: &mut Tx, call: &mut Call) -> Result<(&Entry, Arc<Principal>, Reserved), Refusal> {
+        let principal = self.who(tx, call).await?;
+        let entry = self.entry_for(call)?;
+        let refuse = |error| Refusal::Error(error, entry.tool.error_shape);
+        admit(&principal, &call.selection, entry).map_err(refuse)?;
+        let reserved = take_reserved(&entry.tool, &mut call.arguments).map_err(refuse)?;
+        Ok((entry, principal, reserved))
     }
 
     /// The principal behind the connection's credential and the `_sessionToken` argument, which must agree.
@@ -260,6 +269,65 @@ impl Bureau {
         }
     }
 
+    /// Does what is no caller's call: founding a tenant, filling a demonstration, making a token on the command line.
+    ///
+    /// It passes no right and leaves no action log, since it is no one's action and nothing takes it back. All cached
+    /// rights are void afterwards. It cannot send anything out.
+    pub async fn as_system<T>(
+        self: &Arc<Self>,
+        tenant_id: Uuid,
+        organization: Option<Uuid>,
+        label: &str,
+        work: impl for<'a> FnOnce(&'a mut Ctx) -> BoxFuture<'a, Result<T>> + Send,
+    ) -> Result<T> {
+        let mut tx = self.db.write().await?;
+        tx.enter(tenant_id).await?;
+        let principal = Arc::new(Principal {
+            tenant_id,
+            user_id: None,
+            label: label.to_owned(),
+            credential: Credential::LocalOwner,
+            ancestry: Vec::new(),
+            features: vec!["*".to_owned()],
+            narrowing: Narrowing::default(),
+            organizations: None,
+            organization_id: organization,
+            has_write_budget: false,
+            expires_at: None,
+            epoch: 0,
+            cached: std::sync::OnceLock::new(),
+        });
+        let mut ctx = Ctx {
+            bureau: self.clone(),
+            principal,
+            selection: Selection::default(),
+            origin: Origin { transport: "system", client: None },
+            now: self.clock.now(),
+            tx,
+            writes: true,
+            target: None,
+            expected_version: None,
+            redoes: None,
+            changes: Vec::new(),
+            effects: Vec::new(),
+        };
+        let outcome = match work(&mut ctx).await {
+            Ok(_) if !ctx.effects.is_empty() => Err(Error::internal("work of the system tried to send something out")),
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(done) => {
+                crate::access::bump_epoch(&mut ctx.tx).await?;
+                ctx.tx.commit().await?;
+                Ok(done)
+            }
+            Err(error) => {
+                ctx.tx.rollback().await?;
+                Err(error)
+            }
+        }
+    }
+
     fn ctx(self: &Arc<Self>, tool: &Tool, call: &Call, principal: Arc<Principal>, tx: Tx, reserved: &Reserved) -> Ctx {
         Ctx {
             bureau: self.clone(),
@@ -271,17 +339,24 @@ impl Bureau {
             writes: tool.writes(),
             target: tool.target,
             expected_version: reserved.expected_version,
+            redoes: None,
             changes: Vec::new(),
             effects: Vec::new(),
         }
     }
 
     async fn read(self: &Arc<Self>, tool: &Tool, mut call: Call, principal: Arc<Principal>, tx: Tx) -> Result<Vec<u8>> {
-        let prepared = (tool.prepare)(std::mem::take(&mut call.arguments))?;
+        let prepared = match (tool.prepare)(std::mem::take(&mut call.arguments)) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                tx.rollback().await?;
+                return Err(error);
+            }
+        };
         let mut ctx = self.ctx(tool, &call, principal, tx, &Reserved::default());
-        let body = guarded(tool, prepared(&mut ctx)).await?;
+        let outcome = guarded(tool, prepared, &mut ctx).await;
         ctx.tx.commit().await?;
-        Ok(body)
+        outcome
     }
 
     /// Runs on a task of its own: a client that hangs up cannot part a commit from its answer.
@@ -328,57 +403,72 @@ impl Bureau {
         let mut tx = self.db.write().await?;
         tx.enter(principal.tenant_id).await?;
         let mut ctx = self.ctx(tool, call, principal, tx, reserved);
-        // 4. repeat: looked up inside the transaction, so that two at once cannot both be first.
-        let digest = reserved.idempotency_key.as_ref().map(|_| digest(tool.name, &call.arguments, reserved));
-        if let (Some(key), Some(digest)) = (&reserved.idempotency_key, &digest)
-            && let Some(answer) = stored_answer(&mut ctx, key, digest).await?
-        {
-            ctx.tx.rollback().await?;
-            return Ok(spliced(answer.into_bytes(), "\"replayed\":true"));
-        }
-        spend_write(&mut ctx).await?;
-        // 6. handler
-        let body = match guarded(tool, prepared(&mut ctx)).await {
-            Ok(body) => body,
+        match carry_out(&mut ctx, tool, call, reserved, prepared).await {
+            // 8. commit, or roll back
+            Ok(Finished { body, keep: true }) => {
+                ctx.tx.commit().await?;
+                Ok(body)
+            }
+            Ok(Finished { body, keep: false }) => {
+                ctx.tx.rollback().await?;
+                Ok(body)
+            }
             Err(error) => {
                 ctx.tx.rollback().await?;
-                return Err(error);
+                Err(error)
             }
-        };
-        if reserved.expected_version.is_some() && ctx.expected_version.is_some() {
-            return Err(Error::invalid(
-                "/expected_version",
-                "this call touched no single record whose version could be checked",
-            ));
         }
-        // 8. roll back for a dry run
-        if reserved.dry_run {
-            let changes = ctx.preview();
-            let effects: Vec<Value> = ctx
-                .effects
-                .iter()
-                .map(|effect| json!({"kind": effect.kind, "undoable": false, "payload": effect.payload}))
-                .collect();
-            ctx.tx.rollback().await?;
-            let body = spliced(body, "\"dry_run\":true");
-            return Ok(spliced(
-                body,
-                &format!("\"changes\":{},\"outside_effects\":{}", Value::Array(changes), Value::Array(effects)),
-            ));
-        }
-        // 7. journal
-        let undoable = !ctx.changes.is_empty() && tool.irreversible.is_none() && ctx.effects.is_empty();
-        let action = journal::write(&mut ctx, ActionEntry { tool, label: None, undoable }).await?;
-        let body = if undoable { spliced(body, &format!("\"undo_token\":\"{action}\"")) } else { body };
-        if let (Some(key), Some(digest)) = (&reserved.idempotency_key, &digest) {
-            store_answer(&mut ctx, key, digest, &body).await?;
-        }
-        // 8. commit
-        ctx.tx.commit().await?;
-        tracing::info!(tool = tool.name, tenant = %ctx.principal.tenant_id, actor = ctx.principal.label, action = %action, "done");
-        // 9. answer
-        Ok(body)
     }
+}
+
+/// The answer of a write, and whether what it did is to be kept.
+struct Finished {
+    body: Vec<u8>,
+    keep: bool,
+}
+
+/// Steps four, six and seven of a write, inside its transaction.
+async fn carry_out(
+    ctx: &mut Ctx,
+    tool: &Tool,
+    call: &Call,
+    reserved: &Reserved,
+    prepared: crate::tool::Prepared,
+) -> Result<Finished> {
+    // 4. repeat: looked up inside the transaction, so that two at once cannot both be first.
+    let digest = reserved.idempotency_key.as_ref().map(|_| digest(tool.name, &call.arguments, reserved));
+    if let (Some(key), Some(digest)) = (&reserved.idempotency_key, &digest)
+        && let Some(answer) = stored_answer(ctx, key, digest).await?
+    {
+        return Ok(Finished { body: spliced(answer.into_bytes(), "\"replayed\":true"), keep: false });
+    }
+    spend_write(ctx).await?;
+    // 6. handler
+    let body = guarded(tool, prepared, ctx).await?;
+    if reserved.expected_version.is_some() && ctx.expected_version.is_some() {
+        let why = "this call touched no single record whose version could be checked";
+        return Err(Error::invalid("/expected_version", why));
+    }
+    if reserved.dry_run {
+        let effects: Vec<Value> = ctx
+            .effects
+            .iter()
+            .map(|effect| json!({"kind": effect.kind, "undoable": false, "payload": effect.payload}))
+            .collect();
+        let preview = json!({"dry_run": true, "changes": ctx.preview(), "outside_effects": effects}).to_string();
+        let members = preview.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
+        return Ok(Finished { body: spliced(body, members), keep: false });
+    }
+    // 7. journal
+    let undoable = !ctx.changes.is_empty() && tool.irreversible.is_none() && ctx.effects.is_empty();
+    let action = journal::write(ctx, tool, undoable).await?;
+    // 9. answer
+    let body = if undoable { spliced(body, &format!("\"undo_token\":\"{action}\"")) } else { body };
+    if let (Some(key), Some(digest)) = (&reserved.idempotency_key, &digest) {
+        store_answer(ctx, key, digest, &storable(tool, &body)?).await?;
+    }
+    tracing::debug!(tool = tool.name, tenant = %ctx.principal.tenant_id, actor = ctx.principal.label, %action, "done");
+    Ok(Finished { body, keep: true })
 }
 
 impl Ctx {
@@ -419,7 +509,7 @@ impl Ctx {
         (self.target, self.expected_version) = (tool.target, reserved.expected_version);
         let (changes, effects) = (self.changes.len(), self.effects.len());
         self.tx.script("SAVEPOINT bureau_step").await?;
-        let outcome = guarded(tool, prepared(self)).await;
+        let outcome = guarded(tool, prepared, self).await;
         (self.target, self.expected_version) = (target, expected);
         match outcome {
             Ok(body) => {
@@ -562,8 +652,10 @@ fn take_reserved(tool: &Tool, arguments: &mut Map<String, Value>) -> Result<Rese
     Ok(reserved)
 }
 
-/// A future that turns a panic of its own into an error, and ends at the call's time limit.
-async fn guarded<F: Future<Output = Result<Vec<u8>>>>(tool: &Tool, future: F) -> Result<Vec<u8>> {
+/// Runs a handler so that a panic in it becomes an error, and it ends at the call's time limit.
+async fn guarded(tool: &Tool, prepared: crate::tool::Prepared, ctx: &mut Ctx) -> Result<Vec<u8>> {
+    // Inside the future already: a handler that is no async function may panic before it answers one.
+    let future = async { prepared(ctx).await };
     let limited = tokio::time::timeout(Duration::from_secs(CALL_LIMIT_SECONDS), CatchPanic(Box::pin(future)));
     match limited.await {
         Ok(Some(outcome)) => outcome,
@@ -662,6 +754,17 @@ async fn stored_answer(ctx: &mut Ctx, key: &str, digest: &[u8; 32]) -> Result<Op
         ));
     }
     row.get(1).map(Some)
+}
+
+/// What a repeated call is told in place of a secret.
+pub const SHOWN_ONCE: &str = "(shown once, to the first call)";
+
+/// An answer as it may be stored: without the secret it holds.
+fn storable<'a>(tool: &Tool, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+    let Some(field) = tool.shown_once else { return Ok(Cow::Borrowed(body)) };
+    let mut answer: Map<String, Value> = serde_json::from_slice(body).map_err(Error::internal)?;
+    answer.insert(field.to_owned(), Value::String(SHOWN_ONCE.to_owned()));
+    serde_json::to_vec(&answer).map(Cow::Owned).map_err(Error::internal)
 }
 
 async fn store_answer(ctx: &mut Ctx, key: &str, digest: &[u8; 32], body: &[u8]) -> Result<()> {

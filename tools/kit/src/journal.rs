@@ -11,18 +11,9 @@ use crate::sql::Sql;
 use crate::tool::Tool;
 use crate::value::Val;
 
-/// What the gate writes about a call that changed something.
-pub(crate) struct ActionEntry<'a> {
-    pub tool: &'a Tool,
-    /// Shown instead of the tool's title, as for an undo.
-    pub label: Option<String>,
-    pub undoable: bool,
-}
-
 /// Writes the action and its changes; answers the action's id, which is its undo token.
-pub(crate) async fn write(ctx: &mut Ctx, entry: ActionEntry<'_>) -> Result<Uuid> {
+pub(crate) async fn write(ctx: &mut Ctx, tool: &Tool, undoable: bool) -> Result<Uuid> {
     let id = ctx.new_id();
-    let tool = entry.tool;
     let primary = ctx
         .changes
         .iter()
@@ -30,12 +21,10 @@ pub(crate) async fn write(ctx: &mut Ctx, entry: ActionEntry<'_>) -> Result<Uuid>
         .or_else(|| ctx.changes.first());
     let (kind, resource) =
         primary.map_or((Val::Null, Val::Null), |change| (change.table.noun.into(), change.id.into()));
-    let undoable = entry.undoable && tool.irreversible.is_none() && ctx.effects.is_empty() && !ctx.changes.is_empty();
     let session = match ctx.principal.credential {
         crate::rights::Credential::Session(session) => Val::Id(session),
         _ => Val::Null,
     };
-    let label = entry.label.unwrap_or_else(|| tool.title.to_owned());
     let sql = Sql::with(
         "INSERT INTO action_logs (id, tenant_id, organization_id, tool, label, actor_id, actor_label, session_id, transport, \
          client, resource_kind, resource_id, state, undoable, change_count, created_at, updated_at) \
@@ -44,8 +33,8 @@ pub(crate) async fn write(ctx: &mut Ctx, entry: ActionEntry<'_>) -> Result<Uuid>
             id.into(),
             ctx.principal.tenant_id.into(),
             ctx.principal.organization_id.into(),
-            tool.name.into(),
-            label.into(),
+            ctx.redoes.as_deref().unwrap_or(tool.name).into(),
+            tool.title.into(),
             ctx.principal.actor_id().into(),
             ctx.principal.label.as_str().into(),
             session,
@@ -169,6 +158,9 @@ pub async fn replay(ctx: &mut Ctx, action_id: Uuid, direction: Direction, others
         Direction::Back => changes.iter().rev().map(Step::back).collect(),
         Direction::Forth => changes.iter().map(Step::forth).collect(),
     };
+    if direction == Direction::Forth {
+        ctx.redoes = Some(tool_name);
+    }
     refuse_conflicts(ctx, &steps).await?;
     for step in &steps {
         step.carry_out(ctx).await?;

@@ -5,7 +5,6 @@
 //! records what changed, and the two databases are one ([`db`]).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-#![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail"))]
 
 pub mod access;
 pub mod args;
@@ -46,13 +45,13 @@ pub mod prelude {
     pub use crate::money::Money;
     pub use crate::page::{self, Page};
     pub use crate::patch::Patch;
-    pub use crate::record::{Record, Values};
+    pub use crate::record::{Record, Shown, Values};
     pub use crate::registry::Toolset;
     pub use crate::sql::Sql;
     pub use crate::table::{Column, Draft, Event, OnDelete, Table};
     pub use crate::text::{Email, fold};
     pub use crate::time::{Date, Instant};
-    pub use crate::tool::{BoxFuture, Tool};
+    pub use crate::tool::{Body, BoxFuture, Tool};
     pub use crate::value::Val;
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

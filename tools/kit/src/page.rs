@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::ctx::Ctx;
-use crate::error::Result;
-use crate::record::Record;
+use crate::error::{Error, Result};
+use crate::id::Kind;
+use crate::record::{Record, Shown};
 use crate::sql::Sql;
 use crate::table::Table;
+use crate::tool::Body;
 
 /// Rows on a page when nobody says.
 pub const DEFAULT_SIZE: i64 = 50;
@@ -55,13 +57,6 @@ impl<T> Page<T> {
             total_pages: self.total_pages,
         }
     }
-
-    pub(crate) fn numbers_json(&self) -> String {
-        format!(
-            "\"total\":{},\"total_is_exact\":{},\"page\":{},\"page_size\":{},\"total_pages\":{}",
-            self.total, self.total_is_exact, self.page, self.page_size, self.total_pages
-        )
-    }
 }
 
 /// Which page to show, for hand-written lists. Put it into the input as `page`, `page_size`.
@@ -79,16 +74,10 @@ impl Wanted {
         let page = self.page.unwrap_or(1);
         let size = self.page_size.unwrap_or(DEFAULT_SIZE);
         if !(1..=LAST_PAGE).contains(&page) {
-            return Err(crate::error::Error::invalid(
-                "/page",
-                format!("expected a whole number from 1 to {LAST_PAGE}"),
-            ));
+            return Err(Error::invalid("/page", format!("expected a whole number from 1 to {LAST_PAGE}")));
         }
         if !(1..=LARGEST_SIZE).contains(&size) {
-            return Err(crate::error::Error::invalid(
-                "/page_size",
-                format!("expected a whole number from 1 to {LARGEST_SIZE}"),
-            ));
+            return Err(Error::invalid("/page_size", format!("expected a whole number from 1 to {LARGEST_SIZE}")));
         }
         Ok((page, size))
     }
@@ -103,26 +92,62 @@ pub fn order(sql: &mut Sql, column: &'static str, nullable: bool, descending: bo
     sql.push(", id").push(if descending { " DESC" } else { " ASC" });
 }
 
-/// Fetches one page of `sql` and counts `counted`, both built by [`Ctx::from`] and [`Ctx::select`].
-pub async fn fetch(
-    ctx: &mut Ctx,
-    table: &'static Table,
-    mut sql: Sql,
-    counted: Sql,
-    page: i64,
-    size: i64,
-) -> Result<Page<Record>> {
-    let skipped = page.saturating_sub(1).saturating_mul(size);
-    sql.push(" LIMIT ").bind(size).push(" OFFSET ").bind(skipped);
-    let items = ctx.records(table, &sql).await?;
-    // A page that is not full tells the total by itself.
+/// Which rows of which list: built by [`Ctx::from`] and [`Ctx::select`] with the same conditions.
+#[derive(Debug)]
+pub struct Query {
+    /// The rows, ordered.
+    pub rows: Sql,
+    /// The same rows to be counted.
+    pub counted: Sql,
+    /// The page, from 1.
+    pub page: i64,
+    /// Rows on a page.
+    pub page_size: i64,
+}
+
+impl Query {
+    fn limit(&mut self) -> i64 {
+        let skipped = self.page.saturating_sub(1).saturating_mul(self.page_size);
+        self.rows.push(" LIMIT ").bind(self.page_size).push(" OFFSET ").bind(skipped);
+        skipped
+    }
+
+    /// How many rows there are in all, up to one more than the limit. A page that is not full tells it by itself.
+    async fn total(self, ctx: &mut Ctx, skipped: i64, seen: i64) -> Result<i64> {
+        if seen < self.page_size && (seen > 0 || self.page == 1) {
+            return Ok(skipped.saturating_add(seen));
+        }
+        ctx.count_up_to(COUNT_LIMIT.saturating_add(1), self.counted).await
+    }
+}
+
+/// Fetches one page of records.
+pub async fn fetch(ctx: &mut Ctx, table: &'static Table, mut query: Query) -> Result<Page<Record>> {
+    let skipped = query.limit();
+    let items = ctx.records(table, &query.rows).await?;
     let seen = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    let total = if seen < size && (seen > 0 || page == 1) {
-        skipped.saturating_add(seen)
-    } else {
-        ctx.count_up_to(COUNT_LIMIT.saturating_add(1), counted).await?
-    };
-    Ok(Page::new(items, total, page, size))
+    let (page, page_size) = (query.page, query.page_size);
+    let total = query.total(ctx, skipped, seen).await?;
+    Ok(Page::new(items, total, page, page_size))
+}
+
+/// Fetches one page of records as finished JSON: on SQLite from the row to the answer without a record between.
+pub(crate) async fn fetch_json(ctx: &mut Ctx, table: &'static Table, mut query: Query) -> Result<Vec<u8>> {
+    let skipped = query.limit();
+    let mut json = Vec::with_capacity(32 * 1024);
+    json.extend_from_slice(b"{\"items\":[");
+    let seen = ctx.write_records(table, &query.rows, &mut json).await?;
+    let (page, page_size) = (query.page, query.page_size);
+    let total = query.total(ctx, skipped, seen).await?;
+    let numbers = serde_json::to_vec(&Page::<()>::new(Vec::new(), total, page, page_size)).map_err(Error::internal)?;
+    // `{"items":[],"total":…}`: what follows the empty list there follows the full one here.
+    json.extend_from_slice(numbers.get(b"{\"items\":[".len()..).unwrap_or_default());
+    Ok(json)
+}
+
+/// The same, as the output of a typed tool.
+pub async fn fetch_body<K: Kind>(ctx: &mut Ctx, query: Query) -> Result<Body<Page<Shown<K>>>> {
+    fetch_json(ctx, K::TABLE, query).await.map(Body::new)
 }
 
 /// Schemas of the arguments that every list takes.

@@ -1,10 +1,18 @@
 //! A row of a described table, and the values about to be written to one.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::table::{Column, Table};
+use crate::id::Kind;
+use crate::money::Money;
+use crate::table::{Column, Table, Type};
 use crate::time::Instant;
 use crate::value::{FromVal, Row, Val};
 
@@ -93,50 +101,17 @@ impl Record {
         self.table.columns.iter().zip(&self.cells)
     }
 
-    /// The record as tools answer it, appended to `out` as a JSON object.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        use std::io::Write as _;
-        let _ = write!(out, "{{\"id\":\"{}\"", self.id.hyphenated());
-        if let Some(num) = self.num {
-            let _ = write!(out, ",\"num\":{num}");
+    /// The record as tools answer it, as a value.
+    pub fn to_json(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(object)) => object,
+            _ => Map::new(),
         }
-        for (column, cell) in self.cells().filter(|(column, _)| !column.hidden) {
-            let _ = write!(out, ",\"{}\":", column.name);
-            column.write_json(cell, out);
-        }
-        if self.table.in_organization {
-            out.extend_from_slice(b",\"organization_id\":");
-            match self.organization_id {
-                Some(id) => {
-                    let _ = write!(out, "\"{}\"", id.hyphenated());
-                }
-                None => out.extend_from_slice(b"null"),
-            }
-        }
-        let _ = write!(
-            out,
-            ",\"version\":{},\"created_at\":\"{}\",\"updated_at\":\"{}\"}}",
-            self.version, self.created_at, self.updated_at
-        );
     }
 
-    /// The record as tools answer it.
-    pub fn to_json(&self) -> Map<String, Value> {
-        let mut object = Map::new();
-        object.insert("id".into(), json!(self.id));
-        if let Some(num) = self.num {
-            object.insert("num".into(), json!(num));
-        }
-        for (column, cell) in self.cells().filter(|(column, _)| !column.hidden) {
-            object.insert(column.name.into(), column.to_json(cell));
-        }
-        if self.table.in_organization {
-            object.insert("organization_id".into(), json!(self.organization_id));
-        }
-        object.insert("version".into(), json!(self.version));
-        object.insert("created_at".into(), json!(self.created_at));
-        object.insert("updated_at".into(), json!(self.updated_at));
-        object
+    /// The record as tools answer it, as bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(Error::internal)
     }
 
     /// Everything needed to put the row back, without secrets: what the journal keeps.
@@ -183,6 +158,78 @@ impl Record {
         let words: Vec<&str> =
             self.cells().filter(|(column, _)| column.search).map(|(column, _)| self.text(column.name)).collect();
         crate::text::fold(&words.join(" "))
+    }
+}
+
+/// As tools answer it: without hidden columns.
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("id", &self.id)?;
+        if let Some(num) = self.num {
+            object.serialize_entry("num", &num)?;
+        }
+        for (column, cell) in self.cells().filter(|(column, _)| !column.hidden) {
+            object.serialize_entry(column.name, &Cell(column, cell))?;
+        }
+        if self.table.in_organization {
+            object.serialize_entry("organization_id", &self.organization_id)?;
+        }
+        object.serialize_entry("version", &self.version)?;
+        object.serialize_entry("created_at", &self.created_at)?;
+        object.serialize_entry("updated_at", &self.updated_at)?;
+        object.end()
+    }
+}
+
+/// A cell as its column shows it.
+struct Cell<'a>(&'a Column, &'a Val);
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.1, self.0.kind) {
+            (Val::Null | Val::Bytes(_), _) => serializer.serialize_unit(),
+            (Val::Int(units), Type::Money) => Money::from_units(*units).serialize(serializer),
+            (Val::Int(number), _) => serializer.serialize_i64(*number),
+            (Val::Bool(flag), _) => serializer.serialize_bool(*flag),
+            (Val::Float(number), _) => serializer.serialize_f64(*number),
+            (Val::Id(id), _) => id.serialize(serializer),
+            (Val::Instant(at), _) => at.serialize(serializer),
+            (Val::Date(date), _) => date.serialize(serializer),
+            (Val::Text(text), _) => serializer.serialize_str(text),
+            (Val::Json(json), _) => {
+                let value: Value = serde_json::from_str(json).map_err(serde::ser::Error::custom)?;
+                value.serialize(serializer)
+            }
+        }
+    }
+}
+
+/// A record of one kind, as the typed output of a hand-written tool.
+#[derive(Debug)]
+pub struct Shown<K>(Record, PhantomData<fn() -> K>);
+
+impl<K: Kind> From<Record> for Shown<K> {
+    fn from(record: Record) -> Self {
+        Self(record, PhantomData)
+    }
+}
+
+impl<K> Serialize for Shown<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<K: Kind> JsonSchema for Shown<K> {
+    fn schema_name() -> Cow<'static, str> {
+        K::TABLE.noun.into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        Schema::try_from(crate::family::record_schema(K::TABLE)).unwrap_or_default()
     }
 }
 

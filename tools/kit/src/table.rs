@@ -347,25 +347,6 @@ impl Column {
         Map::new()
     }
 
-    /// A cell of this column as JSON, appended to `out`.
-    pub fn write_json(&self, value: &Val, out: &mut Vec<u8>) {
-        use std::io::Write as _;
-        // Writing into a vector cannot fail; the results are of no interest.
-        let _ = match (value, self.kind) {
-            (Val::Null, _) => out.write_all(b"null"),
-            (Val::Int(units), Type::Money) => write!(out, "\"{}\"", Money::from_units(*units)),
-            (Val::Int(number), _) => write!(out, "{number}"),
-            (Val::Bool(flag), _) => write!(out, "{flag}"),
-            (Val::Float(number), _) => write!(out, "{number}"),
-            (Val::Id(id), _) => write!(out, "\"{}\"", id.hyphenated()),
-            (Val::Instant(at), _) => write!(out, "\"{at}\""),
-            (Val::Date(date), _) => write!(out, "\"{date}\""),
-            (Val::Json(json), _) => out.write_all(json.as_bytes()),
-            (Val::Text(text), _) => serde_json::to_writer(&mut *out, text).map_err(std::io::Error::other),
-            (Val::Bytes(_), _) => out.write_all(b"null"),
-        };
-    }
-
     /// A cell of this column as a JSON value.
     pub fn to_json(&self, value: &Val) -> Value {
         match (value, self.kind) {
@@ -385,7 +366,7 @@ impl Column {
     /// The inverse of [`Column::to_json`], for values that the journal kept.
     pub(crate) fn val_of_json(&self, value: &Value) -> Result<Val> {
         let corrupt = || Error::internal(format!("the journal holds {value} for column {}", self.name));
-        if value.is_null() && self.kind != Type::Json {
+        if value.is_null() {
             return Ok(Val::Null);
         }
         Ok(match self.kind {

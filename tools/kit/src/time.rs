@@ -53,9 +53,61 @@ impl Instant {
     }
 }
 
+/// `number` in exactly `N` decimal digits.
+fn digits<const N: usize>(number: u32) -> [u8; N] {
+    let mut text = [b'0'; N];
+    let mut rest = number;
+    for digit in text.iter_mut().rev() {
+        *digit = digit.saturating_add(u8::try_from(rest % 10).unwrap_or_default());
+        rest /= 10;
+    }
+    text
+}
+
+/// An instant in RFC 3339, without an allocation.
+pub(crate) struct Digits {
+    text: [u8; 27],
+    length: usize,
+}
+
+impl Digits {
+    pub(crate) fn as_str(&self) -> &str {
+        self.text.get(..self.length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
+impl Instant {
+    /// Written digit by digit: every row of every list shows instants, and general formatting would be a good part of
+    /// the list's cost. None outside the years of four digits.
+    pub(crate) fn digits(self) -> Option<Digits> {
+        let civil = jiff::tz::Offset::UTC.to_datetime(self.timestamp());
+        let year = u32::try_from(civil.year()).ok()?;
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let two = |number: i8| digits::<2>(u32::from(number.unsigned_abs()));
+        let (date, time) = text.split_at_mut(11);
+        date.get_mut(0..4)?.copy_from_slice(&digits::<4>(year));
+        date.get_mut(5..7)?.copy_from_slice(&two(civil.month()));
+        date.get_mut(8..10)?.copy_from_slice(&two(civil.day()));
+        time.get_mut(0..2)?.copy_from_slice(&two(civil.hour()));
+        time.get_mut(3..5)?.copy_from_slice(&two(civil.minute()));
+        time.get_mut(6..8)?.copy_from_slice(&two(civil.second()));
+        let micros = civil.subsec_nanosecond().unsigned_abs().checked_div(1000)?;
+        let fraction = digits::<6>(micros);
+        time.get_mut(9..15)?.copy_from_slice(&fraction);
+        // As many decimals as say something; none, and no point, for a whole second.
+        let decimals = fraction.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last.saturating_add(2));
+        let length = decimals.saturating_add(20);
+        *text.get_mut(length.checked_sub(1)?)? = b'Z';
+        Some(Digits { text, length })
+    }
+}
+
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.timestamp())
+        match self.digits() {
+            Some(digits) => f.write_str(digits.as_str()),
+            None => write!(f, "{}", self.timestamp()),
+        }
     }
 }
 

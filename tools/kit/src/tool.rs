@@ -1,6 +1,7 @@
 //! A tool: one list entry, one input struct, one plain function.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -69,6 +70,19 @@ where
     }
 }
 
+/// A finished answer of the shape `T`.
+#[derive(Debug)]
+pub struct Body<T> {
+    json: Vec<u8>,
+    shape: PhantomData<fn() -> T>,
+}
+
+impl<T> Body<T> {
+    pub(crate) fn new(json: Vec<u8>) -> Self {
+        Self { json, shape: PhantomData }
+    }
+}
+
 /// A call whose input has been decoded: ready to run inside a transaction.
 pub(crate) type Prepared = Box<dyn for<'a> FnOnce(&'a mut Ctx) -> BoxFuture<'a, Result<Vec<u8>>> + Send>;
 /// Decodes arguments and binds them to the handler.
@@ -103,6 +117,8 @@ pub struct Tool {
     pub destructive: bool,
     /// Why undo cannot take it back.
     pub irreversible: Option<&'static str>,
+    /// The field of its answer that is a secret, shown to the first caller only: a repeated answer leaves it out.
+    pub shown_once: Option<&'static str>,
     /// Carries out another tool of this danger instead of doing something itself.
     pub(crate) executes: Option<Danger>,
     pub(crate) error_shape: Option<ErrorShape>,
@@ -131,6 +147,32 @@ impl Tool {
         H: for<'a> Handler<'a, I, O> + 'static,
     {
         Self::typed(name, Effect::Read, right, handler)
+    }
+
+    /// A tool that changes nothing and has written its answer itself, as long lists do.
+    pub fn read_body<I, T, H>(name: &'static str, right: &'static str, handler: H) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        T: JsonSchema + 'static,
+        H: for<'a> Handler<'a, I, Body<T>> + 'static,
+    {
+        let handler = Arc::new(handler);
+        let prepare: Prepare = Arc::new(move |arguments| {
+            let input: I = decode(arguments, schema::input_schema_of::<I>)?;
+            let handler = handler.clone();
+            Ok(Box::new(move |ctx| {
+                let future = handler.handle(ctx, input);
+                Box::pin(async move { Ok(future.await?.json) })
+            }))
+        });
+        Self::erased(
+            name,
+            Effect::Read,
+            right,
+            prepare,
+            |_| schema::input_schema_of::<I>(),
+            |_| schema::output_schema_of::<T>(),
+        )
     }
 
     /// A tool that adds a record.
@@ -220,6 +262,7 @@ impl Tool {
             open_world: false,
             destructive: matches!(effect, Effect::Delete),
             irreversible: None,
+            shown_once: None,
             executes: None,
             error_shape: None,
             input,
@@ -284,6 +327,11 @@ impl Tool {
         self.irreversible = Some(why);
         self
     }
+    /// A field of the answer is a secret: it is never stored, also not to repeat the answer.
+    pub fn shown_once(mut self, field: &'static str) -> Self {
+        self.shown_once = Some(field);
+        self
+    }
     /// Adds the source system's own error body to failed answers.
     pub fn error_shape(mut self, shape: fn(&Error) -> Map<String, Value>) -> Self {
         self.error_shape = Some(shape);
@@ -319,16 +367,16 @@ impl Tool {
         if let Some(Value::Object(properties)) = schema.get_mut("properties") {
             properties.insert(
                 "dry_run".into(),
-                json!({"type": "boolean", "description": "Try it: answers what would change, and changes nothing."}),
+                json!({"type": "boolean", "description": "Answer what would change, and change nothing."}),
             );
             properties.insert(
                 "idempotency_key".into(),
-                json!({"type": "string", "maxLength": 255, "description": "Any text of yours. A repeated call with the same key and input answers what the first did, and does nothing again."}),
+                json!({"type": "string", "maxLength": 255, "description": "Text of yours: repeated with the same input, it is done once."}),
             );
             if self.takes_version() {
                 properties.insert(
                     "expected_version".into(),
-                    json!({"type": "integer", "minimum": 1, "description": "The record's version as you read it. Refused when it has changed since."}),
+                    json!({"type": "integer", "minimum": 1, "description": "Refuse when the record's version is another."}),
                 );
             }
         }

@@ -40,9 +40,7 @@ async fn main() -> Result<()> {
         .route("/readyz", get(|| ready(())))
         .route("/mcp", constant(Bytes::from_static(ANSWER.as_bytes())))
         .route("/list", constant(list));
-    let listener = TcpListener::bind(arguments.listen)
-        .await?
-        .tap_io(|stream| drop(stream.set_nodelay(true)));
+    let listener = TcpListener::bind(arguments.listen).await?.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, router).await?;
     Ok(())
 }

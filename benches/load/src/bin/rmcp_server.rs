@@ -41,16 +41,10 @@ async fn main() -> Result<()> {
     let mcp = StreamableHttpService::new(
         move || Ok(server.clone()),
         Arc::new(NeverSessionManager::default()),
-        StreamableHttpServerConfig::default()
-            .with_legacy_session_mode(false)
-            .with_json_response(true),
+        StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true),
     );
-    let router = Router::new()
-        .route("/readyz", get(|| ready(())))
-        .route_service("/mcp", mcp);
-    let listener = TcpListener::bind(arguments.listen)
-        .await?
-        .tap_io(|stream| drop(stream.set_nodelay(true)));
+    let router = Router::new().route("/readyz", get(|| ready(()))).route_service("/mcp", mcp);
+    let listener = TcpListener::bind(arguments.listen).await?.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, router).await?;
     Ok(())
 }
@@ -83,9 +77,7 @@ impl Calculator {
     /// Add two numbers.
     #[tool]
     fn add(&self, Parameters(terms): Parameters<Terms>) -> Json<Sum> {
-        Json(Sum {
-            sum: terms.a.wrapping_add(terms.b),
-        })
+        Json(Sum { sum: terms.a.wrapping_add(terms.b) })
     }
 
     /// A server with `count` tools beside `add` that only tools/list ever sees.
@@ -102,9 +94,7 @@ impl Calculator {
             );
             tools.add_route(ToolRoute::new(tool, || "idle".to_owned()));
         }
-        Ok(Self {
-            tools: Arc::new(tools),
-        })
+        Ok(Self { tools: Arc::new(tools) })
     }
 }
 

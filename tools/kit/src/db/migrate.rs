@@ -34,7 +34,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("{table_end}", ") STRICT", ")"),
 ];
 
-fn translated(sql: &str, dialect: Dialect) -> String {
+pub(super) fn translated(sql: &str, dialect: Dialect) -> String {
     WORDS.iter().fold(sql.to_owned(), |text, (word, sqlite, postgres)| {
         text.replace(word, if dialect == Dialect::Sqlite { sqlite } else { postgres })
     })

@@ -4,6 +4,8 @@
 //! behind the first row of a statement. Calls run on the thread that asks; only the commit, which waits for the disk,
 //! steps aside.
 
+mod records;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +17,7 @@ use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::CALL_LIMIT_SECONDS;
 use crate::error::{Error, Result};
+use crate::table::Table;
 use crate::value::{Row, Val};
 
 /// Open read connections. Calls are short and run on the caller's thread, so few are enough.
@@ -86,6 +89,8 @@ impl Store {
             prepare(&reader).map_err(|error| cannot_open(path, &error))?;
             readers.push(Timed::new(reader).map_err(|error| cannot_open(path, &error))?);
         }
+        // From here on the writer waits for other processes without holding a thread: see `Store::write`.
+        connection.busy_timeout(Duration::ZERO).map_err(|error| cannot_open(path, &error))?;
         let timed = Timed::new(connection).map_err(|error| cannot_open(path, &error))?;
         Ok(Self {
             readers: Arc::new(Readers(Mutex::new(readers))),
@@ -110,8 +115,7 @@ impl Store {
         drop(queued);
         writer.timed.start_clock();
         if !writer.open {
-            writer.run("BEGIN IMMEDIATE")?;
-            writer.open = true;
+            writer.begin().await?;
         }
         let session = WriteSession { writer: Some(writer), store: self };
         session.connection()?.execute_batch("SAVEPOINT bureau_call").map_err(failed)?;
@@ -172,6 +176,27 @@ fn uptime_millis() -> i64 {
 }
 
 impl Writer {
+    /// Takes SQLite's write lock. Another process may hold it: then this call waits, and no thread with it.
+    async fn begin(&mut self) -> Result<()> {
+        let started = std::time::Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let outcome =
+                self.timed.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.raw_execute());
+            match outcome {
+                Ok(_) => {
+                    self.open = true;
+                    return Ok(());
+                }
+                Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
+                    tokio::time::sleep(pause).await;
+                    pause = pause.saturating_mul(2).min(Duration::from_millis(20));
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
     fn run(&self, text: &str) -> Result<()> {
         self.timed.connection.prepare_cached(text).and_then(|mut statement| statement.execute([])).map_err(failed)?;
         Ok(())
@@ -221,6 +246,22 @@ impl ReadSession {
 
     pub(super) fn query(&mut self, text: &str, values: &[Val]) -> Result<Vec<Row>> {
         query(self.connection()?, text, values)
+    }
+
+    pub(super) fn write_records(&self, table: &Table, text: &str, values: &[Val], json: &mut Vec<u8>) -> Result<i64> {
+        let mut statement = self.connection()?.prepare_cached(text).map_err(failed)?;
+        bind(&mut statement, values)?;
+        let writer = records::Writer::new(table);
+        let mut rows = statement.raw_query();
+        let mut written = 0_i64;
+        while let Some(row) = rows.next().map_err(failed)? {
+            if written > 0 {
+                json.push(b',');
+            }
+            writer.write(row, json)?;
+            written = written.saturating_add(1);
+        }
+        Ok(written)
     }
 
     pub(super) fn finish(self) -> Result<()> {
@@ -363,6 +404,10 @@ impl rusqlite::ToSql for Bound<'_> {
             Val::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
         })
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn failed(error: rusqlite::Error) -> Error {

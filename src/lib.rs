@@ -1,0 +1,17 @@
+//! Bureau: the back office that AI agents run.
+//!
+//! This crate is the server: MCP, JSON-RPC, stdio, HTTP and the command line. It knows no business rule; those are in
+//! `tools/`. See ARCHITECTURE.md.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+pub mod catalog;
+pub mod cli;
+pub mod demo;
+pub mod http;
+pub mod limits;
+pub mod listing;
+pub mod mcp;
+pub mod open;
+pub mod rpc;
+pub mod stdio;

@@ -1,0 +1,32 @@
+//! All integration tests, in one binary.
+//!
+//! They run on SQLite; with `BUREAU_TEST_POSTGRES=postgres://…` every one of them runs on that server instead, each in a
+//! schema of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![expect(unreachable_pub, reason = "nothing outside can reach a test")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test tells what it has counted")]
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
+
+mod clients;
+mod contracts;
+mod crm;
+mod dice;
+mod generated;
+mod http;
+mod identity;
+mod kill;
+mod process;
+mod races;
+mod schemas;
+mod stdio;
+mod stories;
+mod support;
+mod work;
+mod world;

@@ -1,0 +1,195 @@
+//! A company with at least one record of every kind, and sample arguments for every tool.
+
+use std::collections::BTreeMap;
+
+use bureau_kit::registry::Entry;
+use bureau_kit::sql::Sql;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::support::Tester;
+
+/// A company whose tables are filled, and its records by table name, oldest first.
+pub struct World {
+    pub owner: Tester,
+    pub ids: BTreeMap<&'static str, Vec<Uuid>>,
+}
+
+/// Calls that fill a company. `$table` stands for the newest record of that table, `$table.N` for the Nth oldest.
+const FOUNDATION: &[(&str, &str)] = &[
+    ("organization_create", r#"{"name": "Oddział Kraków"}"#),
+    ("team_create", r#"{"name": "Montaż"}"#),
+    ("team_create", r#"{"name": "Sprzedaż"}"#),
+    ("user_create", r#"{"email": "anna@example.com", "first_name": "Anna", "last_name": "Nowak", "role": "user"}"#),
+    ("user_create", r#"{"email": "piotr@example.com", "first_name": "Piotr", "last_name": "Mazur", "role": "user"}"#),
+    ("company_create", r#"{"name": "Meble Żółć"}"#),
+    (
+        "person_create",
+        r#"{"name": "Łukasz Wójcik", "primary_email": "lukasz@example.org", "organization": "$parties.0"}"#,
+    ),
+    ("person_create", r#"{"name": "Lukasz Wojcik", "primary_email": "lukasz.w@example.org"}"#),
+    ("person_create", r#"{"name": "Ewa Król", "primary_email": "ewa@example.org"}"#),
+    ("contract_create", r#"{"numer": "K/1", "typ": "kuchnia", "customer_id": "$parties.1"}"#),
+    ("contract_valuation_create", r#"{"contract_id": "$contracts", "meble": "100.00"}"#),
+    (
+        "contract_payment_method_create",
+        r#"{"contract_id": "$contracts", "typ": "Zadatek", "rodzaj": "gotowka", "cena": "100", "potwierdzona": true}"#,
+    ),
+    ("contract_create", r#"{"numer": "K/2", "typ": "szafa", "customer_id": "$parties.2"}"#),
+    ("project_create", r#"{"name": "Kuchnie"}"#),
+    ("project_create", r#"{"name": "Pusty"}"#),
+    ("tasklist_create", r#"{"name": "Listopad", "kind": "sprint", "project_id": "$projects.0"}"#),
+    ("task_create", r#"{"title": "Pomiar", "project_id": "$projects.0", "client_id": "$parties.2", "tags": "pilne"}"#),
+    ("task_create", r#"{"title": "Montaż"}"#),
+    (
+        "task_comment_create",
+        r#"{"content": "Kiedy?", "commentable_id": "$tasks.0", "commentable_type": "Organize::Task", "responsible_id": "$users.1"}"#,
+    ),
+    ("tag_create", r#"{"name": "vip"}"#),
+    ("tag_create", r#"{"name": "stary"}"#),
+    ("tag_assign", r#"{"tag_id": "$tags.1", "subject_type": "party", "subject_id": "$parties.2"}"#),
+    ("subscribe", r#"{"id_task": "$tasks.0", "email_user": "anna@example.com"}"#),
+    ("add_contact_group", r#"{"title": "Dostawcy"}"#),
+    ("add_contact", r#"{"email": "hurt@example.org", "name": "Jan Hurt", "group": "Dostawcy"}"#),
+    ("api_key_create", r#"{"name": "ci"}"#),
+    ("session_create", r#"{"label": "agent", "ttl_minutes": 60}"#),
+    ("tag_create", r#"{"name": "do cofnięcia"}"#),
+    ("action_undo", r#"{"undo_token": "$done actions"}"#),
+    ("tag_create", r#"{"name": "ostatni"}"#),
+];
+
+/// Arguments where a schema alone does not tell sensible ones. Several lines of one tool are several samples.
+const SAMPLES: &[(&str, &str)] = &include!("samples.in");
+
+impl World {
+    pub async fn new() -> Self {
+        Self::of(Tester::new().await).await
+    }
+
+    pub async fn of(owner: Tester) -> Self {
+        let mut world = Self { owner, ids: BTreeMap::new() };
+        for (tool, arguments) in FOUNDATION {
+            world.refresh().await;
+            let arguments = world.filled(arguments);
+            world.owner.ok(tool, arguments).await;
+        }
+        world.refresh().await;
+        world
+    }
+
+    async fn refresh(&mut self) {
+        let found = self.owner.bureau.as_system(self.owner.tenant_id, None, "ids", |ctx| {
+            Box::pin(async move {
+                let mut ids = BTreeMap::new();
+                for table in bureau::catalog::tables() {
+                    let mut sql: Sql = ctx.select("id", table);
+                    sql.push(if table.numbered { " ORDER BY num" } else { " ORDER BY created_at, id" });
+                    let rows = ctx.rows(&sql).await?;
+                    ids.insert(table.name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?);
+                }
+                // Actions are no described table; undo and redo need one of each state, made on purpose at the end.
+                let newest_tag = ids.get("tags").and_then(|tags: &Vec<Uuid>| tags.last()).copied();
+                for (name, state) in [("done actions", "done"), ("undone actions", "undone")] {
+                    let mut sql = Sql::new("SELECT id FROM action_logs WHERE tool = 'tag_create' AND tenant_id = ");
+                    sql.bind(ctx.tenant_id()).and_eq("state", state);
+                    if state == "done" {
+                        sql.and_eq("resource_id", newest_tag);
+                    }
+                    let rows = ctx.rows(&sql).await?;
+                    ids.insert(name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?);
+                }
+                Ok(ids)
+            })
+        });
+        self.ids = found.await.unwrap();
+    }
+
+    /// The record that `table` or `table.N` names.
+    fn id(&self, name: &str) -> Uuid {
+        let (table, place) = name.split_once('.').unwrap_or((name, ""));
+        let ids = self.ids.get(table).unwrap_or_else(|| panic!("there is no table {table}"));
+        let id = if place.is_empty() { ids.last() } else { ids.get(place.parse::<usize>().unwrap()) };
+        *id.unwrap_or_else(|| panic!("the world has no record {name}"))
+    }
+
+    /// A sample with its `$` names replaced by ids.
+    pub fn filled(&self, text: &str) -> Value {
+        fn fill(world: &World, value: Value) -> Value {
+            match value {
+                Value::String(text) => match text.strip_prefix('$') {
+                    Some(name) => json!(world.id(name)),
+                    None => Value::String(text),
+                },
+                Value::Array(items) => items.into_iter().map(|item| fill(world, item)).collect(),
+                Value::Object(members) => {
+                    Value::Object(members.into_iter().map(|(key, value)| (key, fill(world, value))).collect())
+                }
+                other => other,
+            }
+        }
+        fill(self, serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}")))
+    }
+
+    /// Sample arguments of a tool: those written down, else what its schema requires.
+    pub fn samples(&self, entry: &Entry) -> Vec<Value> {
+        let written: Vec<Value> = SAMPLES
+            .iter()
+            .filter(|(tool, _)| *tool == entry.tool.name)
+            .map(|(_, arguments)| self.filled(arguments))
+            .collect();
+        if written.is_empty() { vec![self.by_schema(&entry.tool.input_schema())] } else { written }
+    }
+
+    fn by_schema(&self, schema: &Value) -> Value {
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut arguments = Map::new();
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            if required.contains(&name.as_str()) {
+                arguments.insert(name.clone(), self.value(name, property));
+            }
+        }
+        Value::Object(arguments)
+    }
+
+    fn value(&self, name: &str, schema: &Value) -> Value {
+        if let Some(table) = schema["x-record"].as_str() {
+            return json!(self.id(if table == "*" { "tasks" } else { table }));
+        }
+        if let Some(choices) = schema["enum"].as_array() {
+            return choices[0].clone();
+        }
+        match schema["type"].as_str().unwrap_or("string") {
+            "integer" => schema["minimum"].as_i64().unwrap_or(1).max(1).into(),
+            "boolean" => json!(true),
+            "array" => json!([self.value(name, &schema["items"])]),
+            "object" => self.by_schema(schema),
+            _ => match schema["format"].as_str() {
+                Some("date") => json!("2026-11-23"),
+                Some("date-time") => json!("2026-11-23T08:00:00Z"),
+                _ if schema["pattern"].as_str().is_some_and(|pattern| pattern.contains("\\.")) => json!("12.50"),
+                _ if name.contains("email") => json!("nowy@example.org"),
+                _ => json!(format!("sample {name}")),
+            },
+        }
+    }
+}
+
+/// Every place in sample arguments that holds an id, by JSON pointer.
+pub fn id_places(value: &Value) -> Vec<String> {
+    fn walk(value: &Value, path: &str, places: &mut Vec<String>) {
+        match value {
+            Value::String(text) if Uuid::try_parse(text).is_ok() => places.push(path.to_owned()),
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(index, item)| walk(item, &format!("{path}/{index}"), places));
+            }
+            Value::Object(members) => {
+                members.iter().for_each(|(key, member)| walk(member, &format!("{path}/{key}"), places));
+            }
+            _ => {}
+        }
+    }
+    let mut places = Vec::new();
+    walk(value, "", &mut places);
+    places
+}

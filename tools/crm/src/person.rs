@@ -1,0 +1,434 @@
+//! People: the eight tools for one person, as iblai and Open Mercato have them.
+
+use bureau_identity::User;
+use bureau_kit::prelude::*;
+
+use crate::Party;
+use crate::form::{Form, Mode};
+use crate::json::{AnyJson, JsonList};
+use crate::list::{Order, PartyQuery, PartySort};
+use crate::names::Names;
+use crate::party::{self, LifecycleStage, PARTIES, add_party, party_input};
+use crate::related::{self, Include, Related};
+use crate::subject::Subject;
+use crate::tag_link::{self, TagRef};
+
+pub(crate) fn tools() -> Vec<Tool> {
+    vec![
+        Tool::read("person_list", "customers.people.view", list)
+            .title("List people")
+            .about(
+                "List the people among customers, contacts and leads, newest first. Filter by words, e-mail, company, owner, \
+                 lifecycle stage, tags, time of creation or a metadata key. Inactive people are included.",
+            )
+            .synonyms("persons contacts customers leads find osoby klienci kontakty lista szukaj люди контакти клієнти список"),
+        Tool::read("person_show", "customers.people.view", show)
+            .title("Show a person")
+            .about(
+                "Show one person by id or number, on request with addresses, comments, activities, deals and files. People that \
+                 were merged away stay readable; merged_into names where they went.",
+            )
+            .synonyms("contact customer details osoba klient szczegóły особа контакт клієнт показати"),
+        Tool::create("person_create", "customers.people.manage", create)
+            .title("Add a person")
+            .about(
+                "Add a person: a customer, contact or lead. Give name, or first_name and last_name. The answer lists \
+                 possible_duplicates with the same e-mail; person_merge joins them.",
+            )
+            .synonyms("contact customer lead new dodaj osobę klienta kontakt nowy додати особу клієнта контакт"),
+        Tool::update("person_update", "customers.people.manage", update)
+            .on(&PARTIES)
+            .title("Change a person")
+            .about("Change the given fields of a person and leave the rest; null clears a field. See person_replace to reset the rest.")
+            .synonyms("contact customer edit zmień edytuj osobę klienta змінити редагувати особу клієнта"),
+        Tool::update("person_replace", "customers.people.manage", replace)
+            .on(&PARTIES)
+            .destructive()
+            .title("Replace a person's data")
+            .about(
+                "Replace the data of a person as a whole: every field left out goes back to its default, but for active, tags and \
+                 organization_id. Give name, or first_name and last_name. To change single fields use person_update.",
+            )
+            .synonyms("contact put overwrite reset zastąp osobę nadpisz замінити особу перезаписати"),
+        Tool::delete("person_delete", "customers.people.manage", delete)
+            .on(&PARTIES)
+            .title("Delete a person")
+            .about(
+                "Delete a person with addresses, comments, files and tag links. Deals stay without the person, and so do \
+                 activities that belong to a deal. For a duplicate use person_merge instead.",
+            )
+            .synonyms("contact customer remove usuń osobę klienta kontakt видалити особу клієнта"),
+    ]
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Person {
+    /// UUID; stays the same for good.
+    id: String,
+    /// Number in the tenant.
+    num: Option<i64>,
+    /// Always person.
+    kind: String,
+    /// Full name.
+    name: String,
+    /// The same full name.
+    display_name: String,
+    /// First name.
+    first_name: Option<String>,
+    /// Middle name.
+    middle_name: Option<String>,
+    /// Last name.
+    last_name: Option<String>,
+    /// Position.
+    job_title: String,
+    /// Main e-mail address.
+    primary_email: Option<String>,
+    /// Further e-mail addresses.
+    emails: JsonList,
+    /// Main telephone number.
+    primary_phone: Option<String>,
+    /// Telephone numbers.
+    contact_numbers: JsonList,
+    /// UUID of the company the person belongs to; see company_show.
+    organization: Option<String>,
+    /// UUID of the user in charge.
+    owner: Option<String>,
+    /// UUID of the user that the person became.
+    platform_user: Option<String>,
+    /// UUID of the person this one was merged into.
+    merged_into: Option<String>,
+    /// How far the relation has come: lead, qualified, opportunity, customer or churned.
+    lifecycle_stage: String,
+    /// Status.
+    status: Option<String>,
+    /// Where the contact came from.
+    source: Option<String>,
+    /// Id in another system; blank when there is none.
+    unique_id: String,
+    /// Description.
+    description: Option<String>,
+    /// Address.
+    address: AnyJson,
+    /// Anything else.
+    metadata: AnyJson,
+    /// Its tags.
+    tags: Vec<TagRef>,
+    /// False once linked to a user or merged away.
+    active: bool,
+    /// Whether the person is in the address book.
+    is_contact: bool,
+    /// Whether the person is a client.
+    is_client: bool,
+    /// Organization of your own tenant that the record belongs to; null is the whole tenant.
+    organization_id: Option<String>,
+    /// Grows with every change; see expected_version.
+    version: i64,
+    /// When it was made.
+    created_at: Instant,
+    /// When it last changed.
+    updated_at: Instant,
+    /// After person_create: UUIDs of active people with the same e-mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    possible_duplicates: Option<Vec<String>>,
+    /// What `include` asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    related: Option<Related>,
+}
+
+fn output(person: &Record, tags: Vec<TagRef>) -> Result<Person> {
+    let id = |column| person.id_of(column).map(|id| id.to_string());
+    let list = |column| Ok::<_, Error>(JsonList(serde_json::from_value(person.get(column)?).unwrap_or_default()));
+    Ok(Person {
+        id: person.id.to_string(),
+        num: person.num,
+        kind: person.get("kind")?,
+        name: person.get("display_name")?,
+        display_name: person.get("display_name")?,
+        first_name: person.get("first_name")?,
+        middle_name: person.get("middle_name")?,
+        last_name: person.get("last_name")?,
+        job_title: person.get("job_title")?,
+        primary_email: person.get("primary_email")?,
+        emails: list("emails")?,
+        primary_phone: person.get("primary_phone")?,
+        contact_numbers: list("phones")?,
+        organization: id("company_id"),
+        owner: id("owner_id"),
+        platform_user: id("platform_user_id"),
+        merged_into: id("merged_into_id"),
+        lifecycle_stage: person.get("lifecycle_stage")?,
+        status: person.get("status")?,
+        source: person.get("source")?,
+        unique_id: person.get("unique_id")?,
+        description: person.get("description")?,
+        address: AnyJson(person.get("address")?),
+        metadata: AnyJson(person.get("metadata")?),
+        tags,
+        active: person.flag("active"),
+        is_contact: person.flag("is_contact"),
+        is_client: person.flag("is_client"),
+        organization_id: person.organization_id.map(|id| id.to_string()),
+        version: person.version,
+        created_at: person.created_at,
+        updated_at: person.updated_at,
+        possible_duplicates: None,
+        related: None,
+    })
+}
+
+/// A person as tools answer it.
+pub(crate) async fn shown(ctx: &mut Ctx, person: &Record) -> Result<Person> {
+    let tags = tag_link::of(ctx, PARTIES.noun, &[person.id]).await?.remove(&person.id).unwrap_or_default();
+    output(person, tags)
+}
+
+// --- list and show
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListInput {
+    /// Words to find in name and e-mail.
+    #[serde(alias = "search")]
+    #[schemars(length(max = 1024))]
+    q: Option<String>,
+    /// Only with exactly this main e-mail.
+    email: Option<String>,
+    /// Only at this stage.
+    lifecycle_stage: Option<LifecycleStage>,
+    /// Only with this status.
+    status: Option<String>,
+    /// Only from this source.
+    source: Option<String>,
+    /// Only those of this user in charge.
+    #[serde(alias = "owner_id")]
+    owner: Option<Id<User>>,
+    /// Only people of this company.
+    #[serde(alias = "company_id")]
+    organization: Option<Id<Party>>,
+    /// Made at or after this instant.
+    #[serde(alias = "created_at__gte", alias = "created_from", alias = "createdFrom")]
+    created_at_from: Option<Instant>,
+    /// Made at or before this instant.
+    #[serde(alias = "created_at__lte", alias = "created_to", alias = "createdTo")]
+    created_at_to: Option<Instant>,
+    /// Only with this key in metadata.
+    #[serde(alias = "metadata__has_key")]
+    metadata_has_key: Option<String>,
+    /// Only with at least one of these tags.
+    #[serde(alias = "tag_ids", alias = "tagIds")]
+    tags: Option<Vec<Id<crate::Tag>>>,
+    /// Only active, or only inactive ones.
+    #[serde(alias = "is_active", alias = "isActive")]
+    active: Option<bool>,
+    /// What to sort by; newest first when left out.
+    #[serde(alias = "sort_field", alias = "sortField")]
+    sort: Option<PartySort>,
+    /// Direction of the sort.
+    #[serde(alias = "sort_dir", alias = "sortDir")]
+    order: Option<Order>,
+    /// Page to show, from 1.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    page: Option<i64>,
+    /// Rows on a page, 50 unless given.
+    #[schemars(range(min = 1, max = 100))]
+    page_size: Option<i64>,
+}
+
+async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Person>> {
+    let query = PartyQuery {
+        kind: "person",
+        words: input.q,
+        name: None,
+        email: input.email,
+        lifecycle_stage: input.lifecycle_stage,
+        status: input.status,
+        source: input.source,
+        owner: input.owner,
+        company: input.organization,
+        created_from: input.created_at_from,
+        created_to: input.created_at_to,
+        metadata_key: input.metadata_has_key,
+        tags: input.tags,
+        active: input.active,
+        sort: input.sort,
+        order: input.order,
+        page: input.page,
+        page_size: input.page_size,
+    };
+    let page = query.run(ctx).await?;
+    tag_link::with_tags(ctx, page, output).await
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ShowInput {
+    /// UUID or number of the person.
+    id: Id<Party>,
+    /// Related records to show beside the person, at most 100 of each kind.
+    #[serde(default)]
+    include: Vec<Include>,
+}
+
+async fn show(ctx: &mut Ctx, input: ShowInput) -> Result<Person> {
+    let person = party::fetch(ctx, input.id, "person").await?;
+    let related = related::of(ctx, &person, &input.include).await?;
+    Ok(Person { related, ..shown(ctx, &person).await? })
+}
+
+// --- writing
+
+party_input! {
+    struct CreateInput {
+        /// Full name. Or give first_name and last_name.
+        #[serde(default, alias = "display_name")]
+        #[schemars(length(max = 255))]
+        name: Patch<String>,
+        /// First name.
+        #[serde(default)]
+        #[schemars(length(max = 255))]
+        first_name: Patch<String>,
+        /// Middle name.
+        #[serde(default)]
+        #[schemars(length(max = 255))]
+        middle_name: Patch<String>,
+        /// Last name.
+        #[serde(default)]
+        #[schemars(length(max = 255))]
+        last_name: Patch<String>,
+        /// Position.
+        #[serde(default)]
+        #[schemars(length(max = 255))]
+        job_title: Patch<String>,
+        /// Their company; see company_list.
+        #[serde(default, alias = "company_id", alias = "company_entity_id", alias = "companyEntityId")]
+        organization: Patch<Id<Party>>,
+        /// Id in another system, unique unless blank.
+        #[serde(default)]
+        #[schemars(length(max = 128))]
+        unique_id: Patch<String>,
+    }
+}
+
+party_input! {
+    struct ChangeInput {
+        /// UUID or number of the person.
+        id: Id<Party>,
+        /// Full name. Or give first_name and last_name.
+        #[serde(default, alias = "display_name")]
+        #[schemars(length(max = 255))]
+        name: Patch<String>,
+        /// First name.
+        #[serde(default)]
+        #[schemars(length(max = 255))]
+        first_name: Patch<String>,
+        /// Middle name.
+        #[serde(default)]
+        #[schemars(length(max = 255))]
+        middle_name: Patch<String>,
+        /// Last name.
+        #[serde(default)]
+        #[schemars(length(max = 255))]
+        last_name: Patch<String>,
+        /// Position.
+        #[serde(default)]
+        #[schemars(length(max = 255))]
+        job_title: Patch<String>,
+        /// Their company; see company_list.
+        #[serde(default, alias = "company_id", alias = "company_entity_id", alias = "companyEntityId")]
+        organization: Patch<Id<Party>>,
+        /// Id in another system, unique unless blank.
+        #[serde(default)]
+        #[schemars(length(max = 128))]
+        unique_id: Patch<String>,
+    }
+}
+
+async fn create(ctx: &mut Ctx, mut input: CreateInput) -> Result<Person> {
+    let shared = input.shared();
+    let mut form = Form::new(&PARTIES, Mode::Create);
+    form.set("kind", "person");
+    let names = Names { whole: input.name, first: input.first_name, middle: input.middle_name, last: input.last_name };
+    names.fill(&mut form, None)?;
+    form.put("job_title", "job_title", input.job_title)?;
+    form.put("unique_id", "unique_id", input.unique_id)?;
+    company(ctx, &mut form, input.organization).await?;
+    let tags = party::fill(ctx, &mut form, shared).await?;
+    let person = add_party(ctx, form.finish()?).await?;
+    tag_link::set_given(ctx, Subject { noun: PARTIES.noun, id: person.id }, tags).await?;
+    let possible_duplicates = duplicates(ctx, &person).await?;
+    Ok(Person { possible_duplicates, ..shown(ctx, &person).await? })
+}
+
+async fn update(ctx: &mut Ctx, input: ChangeInput) -> Result<Person> {
+    change(ctx, Mode::Update, input).await
+}
+
+async fn replace(ctx: &mut Ctx, input: ChangeInput) -> Result<Person> {
+    change(ctx, Mode::Replace, input).await
+}
+
+async fn change(ctx: &mut Ctx, mode: Mode, mut input: ChangeInput) -> Result<Person> {
+    let before = party::fetch(ctx, input.id, "person").await?;
+    let shared = input.shared();
+    let mut form = Form::new(&PARTIES, mode);
+    let names = Names { whole: input.name, first: input.first_name, middle: input.middle_name, last: input.last_name };
+    names.fill(&mut form, Some(&before))?;
+    form.put("job_title", "job_title", input.job_title)?;
+    form.put("unique_id", "unique_id", input.unique_id)?;
+    company(ctx, &mut form, input.organization).await?;
+    let tags = party::fill(ctx, &mut form, shared).await?;
+    let person = party::change(ctx, &before, form.finish()?).await?;
+    tag_link::set_given(ctx, Subject { noun: PARTIES.noun, id: person.id }, tags).await?;
+    shown(ctx, &person).await
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DeleteInput {
+    /// UUID or number of the person.
+    id: Id<Party>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Deleted {
+    /// Always true.
+    ok: bool,
+    /// UUID of the person that is gone.
+    id: String,
+}
+
+async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<Deleted> {
+    let person = party::fetch(ctx, input.id, "person").await?;
+    family::remove(ctx, &person).await?;
+    Ok(Deleted { ok: true, id: person.id.to_string() })
+}
+
+/// The company of a person: an own one, or it is an error of the argument.
+async fn company(ctx: &mut Ctx, form: &mut Form, given: Patch<Id<Party>>) -> Result<()> {
+    let Patch::Set(id) = given else {
+        party::put_reference(form, "company_id", &given);
+        return Ok(());
+    };
+    let found = match ctx.resolve(&PARTIES, id.key()).await? {
+        Some(found) => {
+            let mut sql = ctx.select("1", &PARTIES);
+            sql.and_eq("id", found).and_eq("kind", "company");
+            ctx.exists(sql).await?.then_some(found)
+        }
+        None => None,
+    };
+    let missing = || format!("there is no company {}; use company_list to find it", id.key());
+    form.refer("organization", "company_id", found.ok_or_else(missing));
+    Ok(())
+}
+
+/// Active people with the same main e-mail: a hint, since the address need not be unique.
+async fn duplicates(ctx: &mut Ctx, person: &Record) -> Result<Option<Vec<String>>> {
+    let Some(email) = person.get::<Option<String>>("primary_email_folded")? else { return Ok(None) };
+    let mut sql = ctx.select("id", &PARTIES);
+    sql.and_eq("primary_email_folded", email).and_eq("kind", "person").push(" AND active AND id <> ").bind(person.id);
+    sql.push(" ORDER BY num LIMIT 10");
+    let ids =
+        ctx.rows(&sql).await?.iter().map(|row| Ok(row.get::<Uuid>(0)?.to_string())).collect::<Result<Vec<_>>>()?;
+    Ok((!ids.is_empty()).then_some(ids))
+}
