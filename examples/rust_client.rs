@@ -17,6 +17,8 @@ async fn main() -> Result<(), Failure> {
     let base = std::env::var("BUREAU_URL").unwrap_or_else(|_| "http://127.0.0.1:8650".into());
     let token =
         std::env::var("BUREAU_TOKEN").map_err(|_| "set BUREAU_TOKEN to the token that `bureau serve` printed")?;
+    // reqwest, built without a default, leaves the choice of the cryptography to the program.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let config = StreamableHttpClientTransportConfig::with_uri(format!("{base}/mcp")).auth_header(token);
     let client = ClientConfig::default().serve(StreamableHttpClientTransport::from_config(config)).await?;
 

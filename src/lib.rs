@@ -8,6 +8,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod demo;
+mod escape;
 pub mod http;
 pub mod limits;
 pub mod listing;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::escape::escape_json;
 use crate::listing::Lists;
 use crate::rpc::{self, Caller, Era, INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Message, MethodFuture, error};
 
@@ -31,6 +32,8 @@ const UNAUTHENTICATED: i32 = 401;
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+const LOG_LEVELS: &[&str] = &["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 /// What every model that connects is told, in under 2,000 characters.
 const INSTRUCTIONS: &str = "Bureau is a company's back office: people, companies, contracts, payments, tasks, projects, users. \
@@ -142,6 +145,8 @@ pub fn era_of(message: &Message<'_>, header: Option<&Headers<'_>>) -> Result<(Er
     let method = message.method.as_deref().unwrap_or_default();
     let Some(stated) = stated else {
         return match declared.as_deref() {
+            // Only requests must tell their version in the body too.
+            Some(STATELESS) if message.is_notification() => Ok((Era::Stateless, None)),
             Some(STATELESS) => Err(error(INVALID_PARAMS, format!("`_meta` must hold `{META_VERSION}`"))),
             Some(version) if !HANDSHAKE.contains(&version) && method != "initialize" => Err(unsupported(version)),
             _ => Ok((Era::Handshake, None)),
@@ -161,6 +166,9 @@ pub fn era_of(message: &Message<'_>, header: Option<&Headers<'_>>) -> Result<(Er
     }
     if !meta.get(META_CAPABILITIES).is_some_and(Value::is_object) {
         return Err(error(INVALID_PARAMS, format!("`_meta` must hold `{META_CAPABILITIES}`, an object")));
+    }
+    if meta.get(META_LOG_LEVEL).is_some_and(|level| !level.as_str().is_some_and(|level| LOG_LEVELS.contains(&level))) {
+        return Err(error(INVALID_PARAMS, format!("`{META_LOG_LEVEL}` must be one of {}", LOG_LEVELS.join(", "))));
     }
     if let Some(header) = header {
         let named = header("mcp-method");
@@ -369,24 +377,6 @@ fn tool_result(body: &[u8], is_error: bool, stateless: bool) -> Bytes {
     Bytes::from(result)
 }
 
-/// Finished JSON as the inside of a JSON string. It holds no control characters: those are escaped already.
-fn escape_json(json: &[u8], out: &mut Vec<u8>) {
-    // Quotes stand every few bytes, so a branch on each would be guessed wrong all the time: both bytes are written
-    // every time, and what is no quote moves on by one.
-    let start = out.len();
-    out.resize(start.saturating_add(json.len().saturating_mul(2)).saturating_add(1), 0);
-    let mut place = start;
-    for &byte in json {
-        let special = byte == b'"' || byte == b'\\';
-        if let Some([first, second]) = out.get_mut(place..place.saturating_add(2)) {
-            *first = if special { b'\\' } else { byte };
-            *second = byte;
-        }
-        place = place.saturating_add(1).saturating_add(usize::from(special));
-    }
-    out.truncate(place);
-}
-
 /// `rpc.discover`: the methods the caller may use, as an OpenRPC document.
 async fn describe(bureau: Arc<Bureau>, caller: Arc<Caller>) -> Result<Bytes, ErrorObjectOwned> {
     let principal = principal(&bureau, &caller).await?;
@@ -450,6 +440,11 @@ mod tests {
         assert_eq!(era(old, &[("mcp-protocol-version", "2025-06-18")]), Ok(Era::Handshake));
         assert_eq!(era(old, &[("mcp-protocol-version", "1999-01-01")]), Err(UNSUPPORTED_VERSION));
         assert_eq!(era(old, &[version]), Err(INVALID_PARAMS));
+        let told = old.replace(r#""id":1,"#, "").replace("tools/list", "notifications/cancelled");
+        assert_eq!(era(&told, &[version]), Ok(Era::Stateless));
+        let loud = call.replace(r#""_meta":{"#, r#""_meta":{"io.modelcontextprotocol/logLevel":"loud","#);
+        assert_eq!(era(&loud, &[version, method, name]), Err(INVALID_PARAMS));
+        assert_eq!(era(&loud.replace("loud", "debug"), &[version, method, name]), Ok(Era::Stateless));
     }
 
     #[test]

@@ -166,6 +166,11 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Whether it names a method and wants no answer.
+    pub fn is_notification(&self) -> bool {
+        self.method.is_some() && self.id.is_none()
+    }
+
     /// The id as sent; `null` when it cannot be repeated.
     pub fn id(&self) -> &'a str {
         match self.id.map(RawValue::get) {

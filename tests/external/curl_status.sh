@@ -135,6 +135,16 @@ mcp "$(request 1 tools/call '"name": "me"')" 'Mcp-Method: tools/call' 'Mcp-Name:
 expect 400 'another Mcp-Name' '.error.code == -32020 and .id == 1'
 mcp "$(request 1 tools/call '"name": "me"')" 'Mcp-Method: tools/call' 'Mcp-Name: me'
 expect 200 'the same Mcp-Name' '.result.structuredContent.status == "ok" and .result.isError != true'
+mcp "$(request 1 tools/call '"name": "task_creat"')" 'Mcp-Method: tools/call' 'Mcp-Name: task_creat'
+expect 400 'an unknown tool' '.error.code == -32602 and .id == 1'
+mcp "$(request 1 tools/call '"name": "task_show", "arguments": {"id": 999999}')" 'Mcp-Method: tools/call' \
+    'Mcp-Name: task_show'
+expect 200 'an error of a tool, in both forms' '.result | .isError and .structuredContent.code == "not_found" and
+    (.content[0].text | fromjson) == .structuredContent'
+mcp "$(request 1 tools/list '"cursor": "x"')" 'Mcp-Method: tools/list'
+expect 400 'an unknown cursor' '.error.code == -32602 and .id == 1'
+mcp "$(version='2026-07-28", "io.modelcontextprotocol/logLevel": "loud' request 1 server/discover)"
+expect 400 'an unknown log level' '.error.code == -32602 and .id == 1'
 mcp "$(version=2099-01-01 request 1 server/discover)" 'MCP-Protocol-Version: 2099-01-01'
 expect 400 'an unknown version' '.error.code == -32022 and .error.data.requested == "2099-01-01" and
     (.error.data.supported | index("2026-07-28") != null)'
@@ -146,6 +156,8 @@ mcp '{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"request
     'Mcp-Method: notifications/cancelled'
 expect 202 'a notification'
 expect_that 'a notification: empty body' -z "$body"
+mcp '{"jsonrpc": "2.0", "id": 99, "result": {}}'
+expect 400 'an answer, which no request asked for'
 
 echo '--- the handshake era'
 initialize() {
@@ -170,6 +182,9 @@ legacy '{"jsonrpc": "2.0", "id": 1, "method": "no/such/method"}'
 expect 200 'an unknown method' '.error.code == -32601 and .id == 1'
 legacy '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "task_creat"}}'
 expect 200 'an unknown tool' '.error.code == -32602 and .id == 1'
+legacy '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "task_show", "arguments": {"id": 999999}}}'
+expect 200 'an error of a tool, as text alone' '.result | .isError and (has("structuredContent") | not) and
+    (.content[0].text | fromjson | .code) == "not_found"'
 
 echo '--- ids come back as they were sent; jq would round them'
 for id in -7 9007199254740993 '"a"'; do

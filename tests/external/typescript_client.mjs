@@ -42,10 +42,10 @@ const runs = [
 ];
 
 // A transport to the server at BUREAU_URL, or to a new `bureau stdio`, which acts as the owner when it gets no token.
-function transport(sdk, kind, token) {
+function transport(sdk, kind, token, query = '') {
     if (kind === 'http') {
         const headers = { Authorization: `Bearer ${token ?? BUREAU_TOKEN}` };
-        return new sdk.StreamableHTTPClientTransport(new URL(`${BUREAU_URL}/mcp`), { requestInit: { headers } });
+        return new sdk.StreamableHTTPClientTransport(new URL(`${BUREAU_URL}/mcp${query}`), { requestInit: { headers } });
     }
     return new sdk.StdioClientTransport({
         command: BUREAU_BIN,
@@ -73,17 +73,23 @@ async function call(client, name, args = {}) {
     return result.structuredContent;
 }
 
+// A refusal carries the code. Clients of the handshake era get no second form of it.
 async function refused(client, code, name, args) {
     const result = await client.callTool({ name, arguments: args });
     assert.equal(result.isError, true, `${name} was not refused: ${result.content[0].text}`);
-    assert.equal(result.structuredContent.code, code);
+    const error = JSON.parse(result.content[0].text);
+    assert.equal(error.code, code);
+    const modern = client.getNegotiatedProtocolVersion?.() === '2026-07-28';
+    assert.deepEqual(result.structuredContent, modern ? error : undefined);
 }
 
-async function story(client) {
+// `whole` tells that the list must hold every tool with its output schema, which the SDKs then hold answers against.
+async function story(client, whole = false) {
     const tools = await listTools(client);
     const names = tools.map((tool) => tool.name);
-    assert.ok(names.length <= 40 && names.includes('tool_search'), `unexpected list: ${names}`);
+    assert.ok(names.length > 40 === whole && names.includes('tool_search'), `unexpected list: ${names}`);
     assert.equal(new Set(names).size, names.length);
+    for (const tool of tools) assert.equal(tool.outputSchema?.type, whole ? 'object' : undefined, tool.name);
 
     const me = await call(client, 'me');
     assert.equal(me.status, 'ok');
@@ -113,27 +119,37 @@ async function story(client) {
     return { names, email: me.data[0].email };
 }
 
+async function connect({ sdk, options, version }, ...to) {
+    const client = new sdk.Client({ name: 'bureau-tests', version: '1' }, { capabilities: {}, ...options });
+    await client.connect(transport(sdk, ...to));
+    assert.equal(client.getNegotiatedProtocolVersion?.(), version);
+    return client;
+}
+
 let first;
 for (const kind of ['stdio', 'http']) {
-    for (const { name, sdk, options, version } of runs) {
-        const connect = async (token) => {
-            const client = new sdk.Client({ name: 'bureau-tests', version: '1' }, { capabilities: {}, ...options });
-            await client.connect(transport(sdk, kind, token));
-            return client;
-        };
-        const client = await connect();
-        assert.equal(client.getNegotiatedProtocolVersion?.(), version);
+    for (const run of runs) {
+        const client = await connect(run, kind);
         assert.equal(client.getServerVersion()?.name, 'bureau');
+        assert.deepEqual(client.getServerCapabilities(), { tools: { listChanged: false } });
         const seen = await story(client);
         first ??= seen;
         assert.deepEqual(seen, first);
         const session = await call(client, 'session_create', { read_only: true, ttl_minutes: 10 });
         await client.close();
 
-        const reader = await connect(session.session_token);
+        const reader = await connect(run, kind, session.session_token);
         assert.equal((await call(reader, 'me')).data[0].email, seen.email);
         await refused(reader, 'forbidden', 'task_create', { title: 'Not to be stored' });
         await reader.close();
-        console.log(`ok: TypeScript ${name}, ${kind}: ${seen.names.length} tools`);
+        console.log(`ok: TypeScript ${run.name}, ${kind}: ${seen.names.length} tools`);
     }
+}
+for (const run of runs) {
+    const client = await connect(run, 'http', undefined, '?toolsets=all&output_schemas=1');
+    assert.equal((await client.listTools({ cursor: undefined })).nextCursor, undefined);
+    const seen = await story(client, true);
+    assert.deepEqual(first.names.filter((name) => !seen.names.includes(name)), []);
+    await client.close();
+    console.log(`ok: TypeScript ${run.name}, http, everything: ${seen.names.length} tools`);
 }
