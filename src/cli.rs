@@ -14,6 +14,7 @@ use bureau_kit::access::Shown;
 use bureau_kit::db::{Location, default_path};
 use bureau_kit::error::Error;
 use bureau_kit::gate::Selection;
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The back office that AI agents run: business tools over MCP (stdio, HTTP) and JSON-RPC 2.0.
@@ -86,7 +87,7 @@ struct SelectionArgs {
     #[arg(long, env = "BUREAU_TOOLSETS", value_delimiter = ',', value_name = "NAMES")]
     toolsets: Vec<String>,
     /// Only tools that change nothing.
-    #[arg(long, env = "BUREAU_READ_ONLY")]
+    #[arg(long, env = "BUREAU_READ_ONLY", value_parser = BoolishValueParser::new())]
     read_only: bool,
 }
 

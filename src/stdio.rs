@@ -1,5 +1,6 @@
 //! MCP over standard input and output: one message a line, and nothing else on standard output.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use bureau_kit::gate::{Origin, Selection};
 use bytes::Bytes;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
 
 use crate::limits;
 use crate::mcp::{Face, Server, era_of};
@@ -56,6 +59,7 @@ where
         answers,
         permits: Arc::new(Semaphore::new(IN_FLIGHT)),
         client: Arc::new(Mutex::new(None)),
+        running: Arc::default(),
     };
     let (read, patience) = tokio::select! {
         read = connection.read_lines(input) => (read, DRAIN_AFTER_END),
@@ -98,6 +102,8 @@ struct Connection {
     permits: Arc<Semaphore>,
     /// What the client called itself when it said hello.
     client: Arc<Mutex<Option<String>>>,
+    /// Requests without an answer yet, by id as sent.
+    running: Arc<Mutex<HashMap<String, AbortHandle>>>,
 }
 
 impl Connection {
@@ -128,15 +134,45 @@ impl Connection {
         if let Some(why) = limits::refusal(text.as_bytes()) {
             return self.refuse(error(INVALID_REQUEST, why)).await;
         }
+        let request = match Message::read(&text).map(|message| (message.kind(false), message)) {
+            Err(cause) => return self.refuse(cause).await,
+            Ok((Err(cause), message)) => {
+                let _ = self.answers.send(Response::new(message.id(), Err(cause)).joined()).await;
+                return;
+            }
+            Ok((Ok(Kind::Notification | Kind::Response), message)) => return self.notice(&message),
+            Ok((Ok(Kind::Request), message)) => message.id().to_owned(),
+        };
         let Ok(permit) = self.permits.clone().acquire_owned().await else { return };
         let (server, answers, caller) = (self.server.clone(), self.answers.clone(), self.caller());
-        let client = self.client.clone();
-        tokio::spawn(async move {
+        let (client, running, id) = (self.client.clone(), self.running.clone(), request.clone());
+        // Held until the task is on the list, so that it cannot end before.
+        let mut listed = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = tokio::spawn(async move {
             let _permit = permit;
-            if let Some(response) = handle(&server, &text, caller, &client).await {
-                let _ = answers.send(response.joined()).await;
-            }
+            let response = handle(&server, &text, caller, &client).await;
+            let _ = answers.send(response.joined()).await;
+            running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         });
+        listed.insert(request, task.abort_handle());
+    }
+
+    /// A request that its client no longer wants is not answered. A write that has begun still runs to its end, on a
+    /// task of its own: it is done or not, never half.
+    fn notice(&self, message: &Message<'_>) {
+        #[derive(Deserialize)]
+        struct Cancelled<'a> {
+            #[serde(borrow, rename = "requestId")]
+            request: &'a RawValue,
+        }
+        if message.method.as_deref() != Some("notifications/cancelled") {
+            return;
+        }
+        let Ok(cancelled) = serde_json::from_str::<Cancelled<'_>>(message.params_text()) else { return };
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = running.remove(cancelled.request.get()) {
+            task.abort();
+        }
     }
 
     fn caller(&self) -> Caller {
@@ -151,23 +187,18 @@ impl Connection {
     }
 }
 
-/// One message to its answer, where it wants one.
-async fn handle(server: &Server, text: &str, mut caller: Caller, client: &Mutex<Option<String>>) -> Option<Response> {
+/// One request to its answer.
+async fn handle(server: &Server, text: &str, mut caller: Caller, client: &Mutex<Option<String>>) -> Response {
     let message = match Message::read(text) {
         Ok(message) => message,
-        Err(cause) => return Some(Response::new("null", Err(cause))),
+        Err(cause) => return Response::new("null", Err(cause)),
     };
-    match message.kind(false) {
-        Err(cause) => return Some(Response::new(message.id(), Err(cause))),
-        Ok(Kind::Notification | Kind::Response) => return None,
-        Ok(Kind::Request) => {}
-    }
     let named = match era_of(&message, None) {
         Ok((era, named)) => {
             caller.era = era;
             named
         }
-        Err(cause) => return Some(Response::new(message.id(), Err(cause))),
+        Err(cause) => return Response::new(message.id(), Err(cause)),
     };
     {
         let mut remembered = client.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,7 +207,7 @@ async fn handle(server: &Server, text: &str, mut caller: Caller, client: &Mutex<
         }
         caller.origin.client = named.or_else(|| remembered.clone());
     }
-    Some(server.answer(Face::Mcp, &message, Arc::new(caller)).await)
+    server.answer(Face::Mcp, &message, Arc::new(caller)).await
 }
 
 fn client_name(message: &Message<'_>) -> Option<String> {

@@ -20,8 +20,8 @@ pub(super) struct CallArgs {
     args: String,
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database.
-    #[arg(long, env = "BUREAU_URL", value_name = "URL", conflicts_with = "database")]
+    /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database, also when one is named.
+    #[arg(long, env = "BUREAU_URL", value_name = "URL")]
     url: Option<String>,
     /// Answer on one line, as sent.
     #[arg(long)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bureau_kit::gate::Bureau;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use tokio::net::TcpListener;
 
 use super::{DatabaseArgs, Failure, SelectionArgs, local_credential, say};
@@ -24,7 +25,7 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     selection: SelectionArgs,
     /// Fill an empty database with a believable company to try things on.
-    #[arg(long, env = "BUREAU_DEMO")]
+    #[arg(long, env = "BUREAU_DEMO", value_parser = BoolishValueParser::new())]
     demo: bool,
     /// Write the owner's token to this file, readable by you only, instead of printing it.
     #[arg(long, env = "BUREAU_TOKEN_FILE", value_name = "PATH")]

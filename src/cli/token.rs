@@ -133,7 +133,10 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     for (kind, rows, name) in [("key", &keys, "name"), ("session", &sessions, "label")] {
         for row in rows {
             let ends = match text(row, "revoked_at").as_str() {
-                "null" | "" => text(row, "expires_at").replace("null", "never"),
+                // To the second: nobody waits for the microsecond.
+                "null" | "" => {
+                    text(row, "expires_at").replace("null", "never").split('.').next().unwrap_or_default().to_owned()
+                }
                 _ => "revoked".to_owned(),
             };
             say(format_args!(

@@ -539,3 +539,36 @@ async fn a_panic_ends_only_the_call_it_is_in() {
     let titles: Vec<&Value> = tasks.as_array().unwrap().iter().map(|task| &task["title"]).collect();
     assert_eq!(titles, ["after the panics"]);
 }
+
+async fn sleep(_: &mut Ctx, _: Map<String, Value>) -> Result<Map<String, Value>> {
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    Ok(Map::new())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_call_is_not_answered_and_keeps_nobody_waiting() {
+    let database = TestDatabase::new().await;
+    let db = Db::open(&database.location, bureau_kit::MIGRATIONS).await.unwrap();
+    let mut toolsets = catalog::toolsets();
+    let slow = Tool::read("sleep", "", sleep).title("Sleep").about("Sleep.");
+    toolsets.push(Toolset { name: "slow", about: "Tools that take their time.", tools: vec![slow] });
+    let registry = Registry::new(toolsets, &catalog::tables(), "{}").unwrap();
+    let bureau = Bureau::new(registry, db, Clock::System, Ids::system());
+    open::found(&bureau, "Company", "owner@example.com", "Owner").await.unwrap();
+    let cancelled = |id: Value| {
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}).to_string()
+    };
+    let lines = [
+        call_message(json!("slow"), "sleep", json!({})).to_string(),
+        call_message(json!(7), "sleep", json!({})).to_string(),
+        cancelled(json!("slow")),
+        cancelled(json!(7)),
+        cancelled(json!(7)),
+        cancelled(json!("unknown")),
+        call_message(json!(8), "me", json!({})).to_string(),
+    ];
+    let started = std::time::Instant::now();
+    let answers = conversation(bureau, &lines).await;
+    assert_eq!(answers.iter().map(|answer| &answer["id"]).collect::<Vec<_>>(), [&json!(8)]);
+    assert!(started.elapsed() < Duration::from_secs(15), "the end waited for cancelled calls");
+}
