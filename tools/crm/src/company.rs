@@ -6,7 +6,7 @@ use bureau_kit::prelude::*;
 use crate::Party;
 use crate::form::{Form, Mode};
 use crate::json::{AnyJson, JsonList};
-use crate::list::{Order, PartyQuery, PartySort};
+use crate::list::{PartyQuery, party_list};
 use crate::party::{self, LifecycleStage, PARTIES, add_party, party_input};
 use crate::related::{self, Include, Related};
 use crate::subject::Subject;
@@ -136,78 +136,18 @@ async fn shown(ctx: &mut Ctx, company: &Record) -> Result<Company> {
     output(company, tags)
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ListInput {
-    /// Words to find in name and e-mail.
-    #[serde(alias = "search")]
-    #[schemars(length(max = 1024))]
-    q: Option<String>,
-    /// Part of the name, whatever the case.
-    #[schemars(length(max = 255))]
-    name: Option<String>,
-    /// Only with exactly this main e-mail.
-    email: Option<String>,
-    /// Only at this stage.
-    lifecycle_stage: Option<LifecycleStage>,
-    /// Only with this status.
-    status: Option<String>,
-    /// Only from this source.
-    source: Option<String>,
-    /// Only those of this user in charge.
-    #[serde(alias = "owner_id")]
-    owner: Option<Id<User>>,
-    /// Made at or after this instant.
-    #[serde(alias = "created_at__gte", alias = "created_from", alias = "createdFrom")]
-    created_at_from: Option<Instant>,
-    /// Made at or before this instant.
-    #[serde(alias = "created_at__lte", alias = "created_to", alias = "createdTo")]
-    created_at_to: Option<Instant>,
-    /// Only with this key in metadata.
-    #[serde(alias = "metadata__has_key")]
-    metadata_has_key: Option<String>,
-    /// Only with at least one of these tags.
-    #[serde(alias = "tag_ids", alias = "tagIds")]
-    tags: Option<Vec<Id<crate::Tag>>>,
-    /// Only active, or only inactive ones.
-    #[serde(alias = "is_active", alias = "isActive")]
-    active: Option<bool>,
-    /// What to sort by; newest first when left out.
-    #[serde(alias = "sort_field", alias = "sortField")]
-    sort: Option<PartySort>,
-    /// Direction of the sort.
-    #[serde(alias = "sort_dir", alias = "sortDir")]
-    order: Option<Order>,
-    /// Page to show, from 1.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    page: Option<i64>,
-    /// Rows on a page, 50 unless given.
-    #[schemars(range(min = 1, max = 100))]
-    page_size: Option<i64>,
+party_list! {
+    struct ListInput {
+        /// Part of the name, whatever the case.
+        #[schemars(length(max = 255))]
+        name: Option<String>,
+        ;
+    }
 }
 
-async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Company>> {
-    let query = PartyQuery {
-        kind: "company",
-        words: input.q,
-        name: input.name,
-        email: input.email,
-        lifecycle_stage: input.lifecycle_stage,
-        status: input.status,
-        source: input.source,
-        owner: input.owner,
-        company: None,
-        created_from: input.created_at_from,
-        created_to: input.created_at_to,
-        metadata_key: input.metadata_has_key,
-        tags: input.tags,
-        active: input.active,
-        sort: input.sort,
-        order: input.order,
-        page: input.page,
-        page_size: input.page_size,
-    };
-    let page = query.run(ctx).await?;
+async fn list(ctx: &mut Ctx, mut input: ListInput) -> Result<Page<Company>> {
+    let name = input.name.take();
+    let page = PartyQuery { name, ..input.query("company") }.run(ctx).await?;
     tag_link::with_tags(ctx, page, output).await
 }
 

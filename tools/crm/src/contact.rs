@@ -320,8 +320,5 @@ async fn stored(ctx: &mut Ctx, title: &str) -> Result<Option<Record>> {
 async fn store(ctx: &mut Ctx, title: &str, kind: &'static str) -> Result<Record> {
     let values = Values::new().with("name", title).with("name_folded", title.to_lowercase()).with("kind", kind);
     // Another call stored it in between: the next attempt finds it.
-    ctx.insert(&CONTACT_FOLDERS, values).await.map_err(|error| match error.code() {
-        Code::Conflict => Error::retryable(error),
-        _ => error,
-    })
+    ctx.insert(&CONTACT_FOLDERS, values).await.map_err(Error::lost_race)
 }

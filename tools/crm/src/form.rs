@@ -44,21 +44,12 @@ impl Form {
             },
             Patch::Set(value) => serde_json::to_value(value).map_err(Error::internal)?,
         };
-        match column.parse(&value) {
-            Ok(Input::Val(Val::Text(text))) if text.is_empty() && column.nullable() => {
-                self.values.set(column.name, Val::Null);
-            }
+        match column.read(argument, &value) {
             Ok(Input::Val(value)) => {
                 self.values.set(column.name, value);
             }
             Ok(Input::Key(_)) => return Err(Error::internal("a reference must be looked up")),
-            Err(message) => {
-                self.wrong.push(FieldError {
-                    path: format!("/{argument}"),
-                    message,
-                    expected: Some(column.expected()),
-                });
-            }
+            Err(wrong) => self.wrong.push(wrong),
         }
         Ok(())
     }
@@ -80,7 +71,7 @@ impl Form {
 
     /// Adds something wrong.
     pub(crate) fn refuse(&mut self, argument: &str, message: impl Into<String>) {
-        self.wrong.push(FieldError { path: format!("/{argument}"), message: message.into(), expected: None });
+        self.wrong.push(FieldError::of(argument, message));
     }
 
     /// The values, or everything that is wrong.

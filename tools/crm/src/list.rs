@@ -51,6 +51,92 @@ pub(crate) struct PartyQuery {
     pub(crate) page_size: Option<i64>,
 }
 
+/// An input struct of a list: what people and companies are both filtered and sorted by. Filters of its own stand after
+/// the words, and after the owner: the published order of the arguments.
+macro_rules! party_list {
+    (struct $name:ident {
+        $($(#[$first_meta:meta])* $first:ident: $first_type:ty,)*
+        ;
+        $($(#[$then_meta:meta])* $then:ident: $then_type:ty,)*
+    }) => {
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        struct $name {
+            /// Words to find in name and e-mail.
+            #[serde(alias = "search")]
+            #[schemars(length(max = 1024))]
+            q: Option<String>,
+            $($(#[$first_meta])* $first: $first_type,)*
+            /// Only with exactly this main e-mail.
+            email: Option<String>,
+            /// Only at this stage.
+            lifecycle_stage: Option<$crate::party::LifecycleStage>,
+            /// Only with this status.
+            status: Option<String>,
+            /// Only from this source.
+            source: Option<String>,
+            /// Only those of this user in charge.
+            #[serde(alias = "owner_id")]
+            owner: Option<Id<User>>,
+            $($(#[$then_meta])* $then: $then_type,)*
+            /// Made at or after this instant.
+            #[serde(alias = "created_at__gte", alias = "created_from", alias = "createdFrom")]
+            created_at_from: Option<Instant>,
+            /// Made at or before this instant.
+            #[serde(alias = "created_at__lte", alias = "created_to", alias = "createdTo")]
+            created_at_to: Option<Instant>,
+            /// Only with this key in metadata.
+            #[serde(alias = "metadata__has_key")]
+            metadata_has_key: Option<String>,
+            /// Only with at least one of these tags.
+            #[serde(alias = "tag_ids", alias = "tagIds")]
+            tags: Option<Vec<Id<$crate::Tag>>>,
+            /// Only active, or only inactive ones.
+            #[serde(alias = "is_active", alias = "isActive")]
+            active: Option<bool>,
+            /// What to sort by; newest first when left out.
+            #[serde(alias = "sort_field", alias = "sortField")]
+            sort: Option<$crate::list::PartySort>,
+            /// Direction of the sort.
+            #[serde(alias = "sort_dir", alias = "sortDir")]
+            order: Option<$crate::list::Order>,
+            /// Page to show, from 1.
+            #[schemars(range(min = 1, max = 1_000_000))]
+            page: Option<i64>,
+            /// Rows on a page, 50 unless given.
+            #[schemars(range(min = 1, max = 100))]
+            page_size: Option<i64>,
+        }
+
+        impl $name {
+            /// The query, without what only one of the two kinds is filtered by.
+            fn query(self, kind: &'static str) -> $crate::list::PartyQuery {
+                $crate::list::PartyQuery {
+                    kind,
+                    words: self.q,
+                    name: None,
+                    email: self.email,
+                    lifecycle_stage: self.lifecycle_stage,
+                    status: self.status,
+                    source: self.source,
+                    owner: self.owner,
+                    company: None,
+                    created_from: self.created_at_from,
+                    created_to: self.created_at_to,
+                    metadata_key: self.metadata_has_key,
+                    tags: self.tags,
+                    active: self.active,
+                    sort: self.sort,
+                    order: self.order,
+                    page: self.page,
+                    page_size: self.page_size,
+                }
+            }
+        }
+    };
+}
+pub(crate) use party_list;
+
 impl PartyQuery {
     pub(crate) async fn run(self, ctx: &mut Ctx) -> Result<Page<Record>> {
         let (page, size) = Wanted { page: self.page, page_size: self.page_size }.checked()?;

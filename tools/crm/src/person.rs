@@ -6,7 +6,7 @@ use bureau_kit::prelude::*;
 use crate::Party;
 use crate::form::{Form, Mode};
 use crate::json::{AnyJson, JsonList};
-use crate::list::{Order, PartyQuery, PartySort};
+use crate::list::{PartyQuery, party_list};
 use crate::names::Names;
 use crate::party::{self, LifecycleStage, PARTIES, add_party, party_input};
 use crate::related::{self, Include, Related};
@@ -184,78 +184,18 @@ pub(crate) async fn shown(ctx: &mut Ctx, person: &Record) -> Result<Person> {
 
 // --- list and show
 
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ListInput {
-    /// Words to find in name and e-mail.
-    #[serde(alias = "search")]
-    #[schemars(length(max = 1024))]
-    q: Option<String>,
-    /// Only with exactly this main e-mail.
-    email: Option<String>,
-    /// Only at this stage.
-    lifecycle_stage: Option<LifecycleStage>,
-    /// Only with this status.
-    status: Option<String>,
-    /// Only from this source.
-    source: Option<String>,
-    /// Only those of this user in charge.
-    #[serde(alias = "owner_id")]
-    owner: Option<Id<User>>,
-    /// Only people of this company.
-    #[serde(alias = "company_id")]
-    organization: Option<Id<Party>>,
-    /// Made at or after this instant.
-    #[serde(alias = "created_at__gte", alias = "created_from", alias = "createdFrom")]
-    created_at_from: Option<Instant>,
-    /// Made at or before this instant.
-    #[serde(alias = "created_at__lte", alias = "created_to", alias = "createdTo")]
-    created_at_to: Option<Instant>,
-    /// Only with this key in metadata.
-    #[serde(alias = "metadata__has_key")]
-    metadata_has_key: Option<String>,
-    /// Only with at least one of these tags.
-    #[serde(alias = "tag_ids", alias = "tagIds")]
-    tags: Option<Vec<Id<crate::Tag>>>,
-    /// Only active, or only inactive ones.
-    #[serde(alias = "is_active", alias = "isActive")]
-    active: Option<bool>,
-    /// What to sort by; newest first when left out.
-    #[serde(alias = "sort_field", alias = "sortField")]
-    sort: Option<PartySort>,
-    /// Direction of the sort.
-    #[serde(alias = "sort_dir", alias = "sortDir")]
-    order: Option<Order>,
-    /// Page to show, from 1.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    page: Option<i64>,
-    /// Rows on a page, 50 unless given.
-    #[schemars(range(min = 1, max = 100))]
-    page_size: Option<i64>,
+party_list! {
+    struct ListInput {
+        ;
+        /// Only people of this company.
+        #[serde(alias = "company_id")]
+        organization: Option<Id<Party>>,
+    }
 }
 
 async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Person>> {
-    let query = PartyQuery {
-        kind: "person",
-        words: input.q,
-        name: None,
-        email: input.email,
-        lifecycle_stage: input.lifecycle_stage,
-        status: input.status,
-        source: input.source,
-        owner: input.owner,
-        company: input.organization,
-        created_from: input.created_at_from,
-        created_to: input.created_at_to,
-        metadata_key: input.metadata_has_key,
-        tags: input.tags,
-        active: input.active,
-        sort: input.sort,
-        order: input.order,
-        page: input.page,
-        page_size: input.page_size,
-    };
-    let page = query.run(ctx).await?;
+    let company = input.organization;
+    let page = PartyQuery { company, ..input.query("person") }.run(ctx).await?;
     tag_link::with_tags(ctx, page, output).await
 }
 
@@ -277,82 +217,82 @@ async fn show(ctx: &mut Ctx, input: ShowInput) -> Result<Person> {
 
 // --- writing
 
-party_input! {
-    struct CreateInput {
-        /// Full name. Or give first_name and last_name.
-        #[serde(default, alias = "display_name")]
-        #[schemars(length(max = 255))]
-        name: Patch<String>,
-        /// First name.
-        #[serde(default)]
-        #[schemars(length(max = 255))]
-        first_name: Patch<String>,
-        /// Middle name.
-        #[serde(default)]
-        #[schemars(length(max = 255))]
-        middle_name: Patch<String>,
-        /// Last name.
-        #[serde(default)]
-        #[schemars(length(max = 255))]
-        last_name: Patch<String>,
-        /// Position.
-        #[serde(default)]
-        #[schemars(length(max = 255))]
-        job_title: Patch<String>,
-        /// Their company; see company_list.
-        #[serde(default, alias = "company_id", alias = "company_entity_id", alias = "companyEntityId")]
-        organization: Patch<Id<Party>>,
-        /// Id in another system, unique unless blank.
-        #[serde(default)]
-        #[schemars(length(max = 128))]
-        unique_id: Patch<String>,
-    }
+/// An input of a person: its own fields, those of people, and those that people and companies share.
+macro_rules! person_input {
+    (struct $name:ident { $($(#[$meta:meta])* $own:ident: $type:ty,)* }) => {
+        party_input! {
+            struct $name {
+                $($(#[$meta])* $own: $type,)*
+                /// Full name. Or give first_name and last_name.
+                #[serde(default, alias = "display_name")]
+                #[schemars(length(max = 255))]
+                name: Patch<String>,
+                /// First name.
+                #[serde(default)]
+                #[schemars(length(max = 255))]
+                first_name: Patch<String>,
+                /// Middle name.
+                #[serde(default)]
+                #[schemars(length(max = 255))]
+                middle_name: Patch<String>,
+                /// Last name.
+                #[serde(default)]
+                #[schemars(length(max = 255))]
+                last_name: Patch<String>,
+                /// Position.
+                #[serde(default)]
+                #[schemars(length(max = 255))]
+                job_title: Patch<String>,
+                /// Their company; see company_list.
+                #[serde(default, alias = "company_id", alias = "company_entity_id", alias = "companyEntityId")]
+                organization: Patch<Id<Party>>,
+                /// Id in another system, unique unless blank.
+                #[serde(default)]
+                #[schemars(length(max = 128))]
+                unique_id: Patch<String>,
+            }
+        }
+
+        impl $name {
+            /// Puts everything but the fields of its own into a form; answers the tags to set, where they were given.
+            async fn fill(
+                mut self,
+                ctx: &mut Ctx,
+                form: &mut Form,
+                before: Option<&Record>,
+            ) -> Result<Option<Vec<Uuid>>> {
+                let shared = self.shared();
+                let names = Names {
+                    whole: self.name,
+                    first: self.first_name,
+                    middle: self.middle_name,
+                    last: self.last_name,
+                };
+                names.fill(form, before)?;
+                form.put("job_title", "job_title", self.job_title)?;
+                form.put("unique_id", "unique_id", self.unique_id)?;
+                company(ctx, form, self.organization).await?;
+                party::fill(ctx, form, shared).await
+            }
+        }
+    };
 }
 
-party_input! {
+person_input! {
+    struct CreateInput {}
+}
+
+person_input! {
     struct ChangeInput {
         /// UUID or number of the person.
         id: Id<Party>,
-        /// Full name. Or give first_name and last_name.
-        #[serde(default, alias = "display_name")]
-        #[schemars(length(max = 255))]
-        name: Patch<String>,
-        /// First name.
-        #[serde(default)]
-        #[schemars(length(max = 255))]
-        first_name: Patch<String>,
-        /// Middle name.
-        #[serde(default)]
-        #[schemars(length(max = 255))]
-        middle_name: Patch<String>,
-        /// Last name.
-        #[serde(default)]
-        #[schemars(length(max = 255))]
-        last_name: Patch<String>,
-        /// Position.
-        #[serde(default)]
-        #[schemars(length(max = 255))]
-        job_title: Patch<String>,
-        /// Their company; see company_list.
-        #[serde(default, alias = "company_id", alias = "company_entity_id", alias = "companyEntityId")]
-        organization: Patch<Id<Party>>,
-        /// Id in another system, unique unless blank.
-        #[serde(default)]
-        #[schemars(length(max = 128))]
-        unique_id: Patch<String>,
     }
 }
 
-async fn create(ctx: &mut Ctx, mut input: CreateInput) -> Result<Person> {
-    let shared = input.shared();
+async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Person> {
     let mut form = Form::new(&PARTIES, Mode::Create);
     form.set("kind", "person");
-    let names = Names { whole: input.name, first: input.first_name, middle: input.middle_name, last: input.last_name };
-    names.fill(&mut form, None)?;
-    form.put("job_title", "job_title", input.job_title)?;
-    form.put("unique_id", "unique_id", input.unique_id)?;
-    company(ctx, &mut form, input.organization).await?;
-    let tags = party::fill(ctx, &mut form, shared).await?;
+    let tags = input.fill(ctx, &mut form, None).await?;
     let person = add_party(ctx, form.finish()?).await?;
     tag_link::set_given(ctx, Subject { noun: PARTIES.noun, id: person.id }, tags).await?;
     let possible_duplicates = duplicates(ctx, &person).await?;
@@ -367,16 +307,10 @@ async fn replace(ctx: &mut Ctx, input: ChangeInput) -> Result<Person> {
     change(ctx, Mode::Replace, input).await
 }
 
-async fn change(ctx: &mut Ctx, mode: Mode, mut input: ChangeInput) -> Result<Person> {
+async fn change(ctx: &mut Ctx, mode: Mode, input: ChangeInput) -> Result<Person> {
     let before = party::fetch(ctx, input.id, "person").await?;
-    let shared = input.shared();
     let mut form = Form::new(&PARTIES, mode);
-    let names = Names { whole: input.name, first: input.first_name, middle: input.middle_name, last: input.last_name };
-    names.fill(&mut form, Some(&before))?;
-    form.put("job_title", "job_title", input.job_title)?;
-    form.put("unique_id", "unique_id", input.unique_id)?;
-    company(ctx, &mut form, input.organization).await?;
-    let tags = party::fill(ctx, &mut form, shared).await?;
+    let tags = input.fill(ctx, &mut form, Some(&before)).await?;
     let person = party::change(ctx, &before, form.finish()?).await?;
     tag_link::set_given(ctx, Subject { noun: PARTIES.noun, id: person.id }, tags).await?;
     shown(ctx, &person).await

@@ -262,10 +262,7 @@ async fn find_or_create(ctx: &mut Ctx, input: FindOrCreateInput) -> Result<TagOu
     let tag = match found {
         Some(tag) => tag,
         // Another call created it in between: the next attempt finds it.
-        None => family::save_new(ctx, &TAGS, values).await.map_err(|error| match error.code() {
-            Code::Conflict => Error::retryable(error),
-            _ => error,
-        })?,
+        None => family::save_new(ctx, &TAGS, values).await.map_err(Error::lost_race)?,
     };
     let mut output = shown(&tag)?;
     output.created = Some(created);
@@ -327,10 +324,7 @@ async fn merge(ctx: &mut Ctx, input: MergeInput) -> Result<MergeOutput> {
     let mut merged: Vec<Record> = Vec::new();
     for (index, id) in input.ids.into_iter().enumerate() {
         let Some(tag) = ctx.find_in(&TAGS, id.key()).await? else {
-            return Err(Error::invalid(
-                format!("/ids/{index}"),
-                format!("there is no tag {}; use tag_list to find it", id.key()),
-            ));
+            return Err(Error::invalid(format!("/ids/{index}"), TAGS.missing(id.key())));
         };
         if tag.id == target.id {
             return Err(Error::invalid(format!("/ids/{index}"), "a tag cannot be merged into itself"));

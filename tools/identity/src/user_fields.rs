@@ -228,7 +228,7 @@ impl Fields {
         }
         if let Some(rate) = std::mem::take(&mut self.rate).change() {
             if rate.is_some_and(|rate| rate < Money::ZERO) {
-                wrong.push(field("rate", "must not be below 0"));
+                wrong.push(FieldError::of("rate", "must not be below 0"));
             }
             values.set("rate", rate);
         }
@@ -245,7 +245,7 @@ impl Fields {
         }
         if let Some(extension) = self.extension_id.clone().change() {
             if extension.is_some_and(|number| !(1..=1_000_000_000).contains(&number)) {
-                wrong.push(field("extension_id", "expected a whole number from 1 to 1000000000"));
+                wrong.push(FieldError::of("extension_id", "expected a whole number from 1 to 1000000000"));
             }
             values.set("extension_id", extension);
         }
@@ -275,13 +275,13 @@ impl Fields {
         let mut wrong = Vec::new();
         let why = "is required with telephony fields";
         if !matches!(self.permission, Patch::Set(_)) {
-            wrong.push(field("permission", why));
+            wrong.push(FieldError::of("permission", why));
         }
         if self.groups.is_none() {
-            wrong.push(field("groups", why));
+            wrong.push(FieldError::of("groups", why));
         }
         if self.dynamic_extension.is_none() {
-            wrong.push(field("dynamic_extension", why));
+            wrong.push(FieldError::of("dynamic_extension", why));
         }
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_fields(wrong)) }
     }
@@ -296,10 +296,6 @@ impl Fields {
             (None, None) => Ok(()),
         }
     }
-}
-
-fn field(name: &str, message: &str) -> FieldError {
-    FieldError { path: format!("/{name}"), message: message.into(), expected: None }
 }
 
 fn set_text(values: &mut Values, wrong: &mut Vec<FieldError>, name: &'static str, patch: Patch<String>) {
@@ -318,7 +314,7 @@ fn set_text(values: &mut Values, wrong: &mut Vec<FieldError>, name: &'static str
             values.set(name, value);
         }
         Ok(Input::Key(_)) => {}
-        Err(message) => wrong.push(field(name, &message)),
+        Err(message) => wrong.push(FieldError::of(name, message)),
     }
 }
 

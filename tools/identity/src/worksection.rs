@@ -40,10 +40,11 @@ pub fn worksection_tools() -> Vec<Tool> {
             .title("Add a member team (Worksection)")
             .about("Add a team of the account or of a client. A team that has this title already is answered unchanged.")
             .synonyms("worksection company team додати команду компанію dodaj zespół"),
-        Tool::read("me", "auth.users.list", me)
+        // Whoever is signed in may know who that is, as with Open Mercato's profile.
+        Tool::read("me", "", me)
             .title("Show myself (Worksection)")
             .about("Show the member who calls, in Worksection's form. Needs a user's token, not a key of its own.")
-            .synonyms("worksection whoami profile myself я профіль хто ja kim jestem"),
+            .synonyms("worksection who whoami profile myself я профіль хто ja kim jestem"),
     ]
     .into_iter()
     .map(|tool| tool.error_shape(worksection_error))

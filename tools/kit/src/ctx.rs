@@ -229,12 +229,7 @@ impl Ctx {
     /// The same, for a table known at run time.
     pub async fn reference_in(&mut self, name: &str, table: &'static Table, key: Key) -> Result<Uuid> {
         let found = self.resolve(table, key).await?;
-        found.ok_or_else(|| {
-            Error::invalid(
-                format!("/{name}"),
-                format!("there is no {} {key}; use {}_list to find it", table.noun, table.noun),
-            )
-        })
+        found.ok_or_else(|| Error::invalid(format!("/{name}"), table.missing(key)))
     }
 
     /// How many rows a statement that began with `ctx.select("1", …)` finds, counted up to `limit`.

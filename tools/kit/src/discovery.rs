@@ -236,7 +236,7 @@ impl SearchIndex {
 /// Words that say nothing about what is wanted.
 const FILLERS: &[&str] = &[
     "a", "an", "the", "of", "to", "for", "in", "on", "with", "and", "or", "is", "are", "be", "it", "its", "this",
-    "that", "by", "as", "at", "from", "all", "my", "me", "i", "what", "how", "which", "who", "do", "does", "can",
+    "that", "by", "as", "at", "from", "all", "my", "me", "i", "what", "how", "which", "am", "do", "does", "can",
     "please", "want", "need", "when", "w", "z", "na", "do", "i", "o", "od", "po", "dla", "jak", "co", "sie", "mi",
     "moje", "у", "в", "на", "з", "і", "та", "до", "для", "як", "що", "мої",
 ];

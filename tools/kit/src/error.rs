@@ -42,6 +42,19 @@ pub struct FieldError {
     pub expected: Option<String>,
 }
 
+impl FieldError {
+    /// Something wrong with the argument `name`.
+    pub fn of(name: &str, message: impl Into<String>) -> Self {
+        Self { path: format!("/{name}"), message: message.into(), expected: None }
+    }
+
+    /// Adds what would have been accepted.
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+}
+
 /// Why a call failed, in words that name the next step.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
@@ -141,6 +154,14 @@ impl Error {
         let mut error = Self::internal(cause);
         error.0.retry = true;
         error
+    }
+
+    /// A conflict that only means that another call stored the same first: the call runs again, and finds it.
+    pub fn lost_race(self) -> Self {
+        match self.code() {
+            Code::Conflict => Self::retryable(self),
+            _ => self,
+        }
     }
 
     /// Adds a machine-readable detail beside the message.

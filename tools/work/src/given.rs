@@ -41,16 +41,13 @@ impl Given {
             Some(None) if column.nullable() => {
                 self.values.set(name, Val::Null);
             }
-            Some(None) => self.refuse(name, "cannot be cleared".into(), Some(column.expected())),
-            Some(Some(value)) => match column.parse(&serde_json::to_value(value).map_err(Error::internal)?) {
-                Ok(Input::Val(Val::Text(text))) if text.is_empty() && column.nullable() => {
-                    self.values.set(name, Val::Null);
-                }
+            Some(None) => self.wrong.push(FieldError::of(name, "cannot be cleared").expected(column.expected())),
+            Some(Some(value)) => match column.read(name, &serde_json::to_value(value).map_err(Error::internal)?) {
                 Ok(Input::Val(value)) => {
                     self.values.set(name, value);
                 }
                 Ok(Input::Key(_)) => return Err(Error::internal(format!("{name} is a reference"))),
-                Err(message) => self.refuse(name, message, Some(column.expected())),
+                Err(wrong) => self.wrong.push(wrong),
             },
         }
         Ok(self)
@@ -72,18 +69,10 @@ impl Given {
                 Some(found) => {
                     self.values.set(name, found);
                 }
-                None => {
-                    let noun = K::TABLE.noun;
-                    let key = id.key();
-                    self.refuse(name, format!("there is no {noun} {key}; use {noun}_list to find it"), None);
-                }
+                None => self.wrong.push(FieldError::of(name, K::TABLE.missing(id.key()))),
             },
         }
         Ok(self)
-    }
-
-    fn refuse(&mut self, name: &str, message: String, expected: Option<String>) {
-        self.wrong.push(FieldError { path: format!("/{name}"), message, expected });
     }
 
     /// The values, or everything that is wrong at once.

@@ -48,8 +48,7 @@ async fn find_or_create(ctx: &mut Ctx, name: &str) -> Result<Uuid> {
     }
     // The rule of tags gives the slug. When another call made the tag in between, the next attempt finds it.
     let made = family::save_new(ctx, Tag::TABLE, Values::new().with("name", name)).await;
-    let made = made.map_err(|error| if error.code() == Code::Conflict { Error::retryable(error) } else { error });
-    Ok(made?.id)
+    Ok(made.map_err(Error::lost_race)?.id)
 }
 
 #[cfg(test)]

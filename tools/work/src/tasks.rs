@@ -174,16 +174,31 @@ struct CreateInput {
     organization_id: Option<Id<Organization>>,
 }
 
+/// Puts the columns that a new task and a changed one take alike, out of the input of either.
+macro_rules! put_shared {
+    ($given:ident, $ctx:ident, $input:ident) => {
+        $given.put("content", $input.content)?.put("priority", $input.priority)?;
+        $given
+            .put("date_start", $input.date_start)?
+            .put("deadline", $input.deadline)?
+            .put("estimate", $input.estimate)?;
+        $given.refer($ctx, "status_id", $input.status_id).await?.refer($ctx, "team_id", $input.team_id).await?;
+        $given
+            .refer($ctx, "project_id", $input.project_id)
+            .await?
+            .refer($ctx, "tasklist_id", $input.tasklist_id)
+            .await?;
+        $given.refer($ctx, "parent_id", $input.parent_id).await?.refer($ctx, "client_id", $input.client_id).await?;
+        $given.refer($ctx, "responsible_id", $input.responsible_id).await?;
+        $given.refer($ctx, "responsible_team_id", $input.responsible_team_id).await?;
+        $given.refer($ctx, "organization_id", $input.organization_id).await?;
+    };
+}
+
 async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<TaskRow> {
     let mut given = Given::new(&TASKS);
-    given.put("title", Some(input.title))?.put("content", input.content)?.put("priority", input.priority)?;
-    given.put("date_start", input.date_start)?.put("deadline", input.deadline)?.put("estimate", input.estimate)?;
-    given.refer(ctx, "status_id", input.status_id).await?.refer(ctx, "team_id", input.team_id).await?;
-    given.refer(ctx, "project_id", input.project_id).await?.refer(ctx, "tasklist_id", input.tasklist_id).await?;
-    given.refer(ctx, "parent_id", input.parent_id).await?.refer(ctx, "client_id", input.client_id).await?;
-    given.refer(ctx, "responsible_id", input.responsible_id).await?;
-    given.refer(ctx, "responsible_team_id", input.responsible_team_id).await?;
-    given.refer(ctx, "organization_id", input.organization_id).await?;
+    given.put("title", Some(input.title))?;
+    put_shared!(given, ctx, input);
     let task = family::save_new(ctx, &TASKS, given.values()?).await?;
     if let Some(names) = input.tags {
         tags::attach(ctx, &task, &names).await?;
@@ -254,14 +269,8 @@ struct UpdateInput {
 async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<TaskRow> {
     let task = ctx.fetch(input.id).await?;
     let mut given = Given::new(&TASKS);
-    given.put("title", input.title)?.put("content", input.content)?.put("priority", input.priority)?;
-    given.put("date_start", input.date_start)?.put("deadline", input.deadline)?.put("estimate", input.estimate)?;
-    given.refer(ctx, "status_id", input.status_id).await?.refer(ctx, "team_id", input.team_id).await?;
-    given.refer(ctx, "project_id", input.project_id).await?.refer(ctx, "tasklist_id", input.tasklist_id).await?;
-    given.refer(ctx, "parent_id", input.parent_id).await?.refer(ctx, "client_id", input.client_id).await?;
-    given.refer(ctx, "responsible_id", input.responsible_id).await?;
-    given.refer(ctx, "responsible_team_id", input.responsible_team_id).await?;
-    given.refer(ctx, "organization_id", input.organization_id).await?;
+    given.put("title", input.title)?;
+    put_shared!(given, ctx, input);
     let task = family::save(ctx, &task, given.values()?).await?;
     if let Some(names) = input.tags {
         tags::attach(ctx, &task, &names).await?;

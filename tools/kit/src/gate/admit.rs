@@ -1,0 +1,139 @@
+//! Who calls, and whether they may use the tool.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Bureau, Call};
+use crate::access::Shown;
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::registry::Entry;
+use crate::rights::{Credential, Narrowing, Principal};
+
+/// Which tools may be used at all, whatever the caller's rights. Several selections add up to the strictest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only these toolsets; none means all.
+    pub toolsets: Option<Vec<String>>,
+    /// Only tools that change nothing.
+    pub read_only: bool,
+}
+
+impl Selection {
+    /// What both allow.
+    pub fn and(&self, other: &Self) -> Self {
+        let toolsets = match (&self.toolsets, &other.toolsets) {
+            (Some(one), Some(two)) => Some(one.iter().filter(|name| two.contains(name)).cloned().collect()),
+            (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+            (None, None) => None,
+        };
+        Self { toolsets, read_only: self.read_only || other.read_only }
+    }
+
+    /// Why an entry is outside, or nothing.
+    fn refusal(&self, entry: &Entry) -> Option<String> {
+        if self.read_only && entry.tool.writes() {
+            return Some("this server or address is read-only".into());
+        }
+        // The discovery tools are how one finds what there is: they belong to every selection.
+        let toolsets = self.toolsets.as_ref().filter(|_| entry.toolset != DISCOVERY)?;
+        (!toolsets.iter().any(|name| name == entry.toolset)).then(|| {
+            format!(
+                "only the toolsets {} are switched on here, and this is one of {}",
+                toolsets.join(", "),
+                entry.toolset
+            )
+        })
+    }
+}
+
+/// The toolset of search, executors and batches, part of every selection.
+pub const DISCOVERY: &str = "discovery";
+
+impl Bureau {
+    /// Whether a caller may use a tool under a selection: what `tools/list` shows.
+    pub fn admits(&self, principal: &Principal, selection: &Selection, entry: &Entry) -> bool {
+        admit(principal, selection, entry).is_ok()
+    }
+
+    /// The principal behind the connection's credential and the `_sessionToken` argument, which must agree.
+    pub(super) async fn who(&self, tx: &mut Tx, call: &mut Call) -> Result<Arc<Principal>> {
+        let now = self.clock.now();
+        let argument = match call.arguments.shift_remove("_sessionToken") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(token)) => Some(Shown::Token(token)),
+            Some(_) => return Err(Error::invalid("/_sessionToken", "must be text")),
+        };
+        let Some(argument) = argument else {
+            let shown = call.shown.as_ref().ok_or_else(|| {
+                Error::unauthenticated(
+                    "No credential came with the call. Send `Authorization: Bearer <token>`, or `_sessionToken`.",
+                )
+            })?;
+            return self.principals.find(tx, shown, now).await;
+        };
+        let named = self.principals.find(tx, &argument, now).await?;
+        if let Some(shown) = &call.shown {
+            let connected = self.principals.find(tx, shown, now).await?;
+            if !may_act_as(&connected, &named) {
+                return Err(Error::unauthenticated(
+                    "_sessionToken belongs to someone else than the connection's own credential. Use one of the two.",
+                ));
+            }
+            // Back to the tenant of the token that counts.
+            tx.enter(named.tenant_id).await?;
+        }
+        Ok(named)
+    }
+}
+
+/// Whether the credential of the connection may be replaced by this session for one call: the same person or key, or
+/// a session minted from it.
+fn may_act_as(connected: &Principal, named: &Principal) -> bool {
+    if connected.tenant_id != named.tenant_id {
+        return false;
+    }
+    let minted = match &connected.credential {
+        Credential::Session(id) | Credential::ApiKey(id) => {
+            named.credential == connected.credential || named.ancestry.contains(id)
+        }
+        Credential::LocalOwner => true,
+    };
+    // The same user with another token would be a way around what the connection's token was narrowed to.
+    minted
+        || (connected.narrowing == Narrowing::default()
+            && connected.user_id.is_some()
+            && connected.user_id == named.user_id)
+}
+
+/// Lets a caller at a tool, or says what stands in the way.
+pub(super) fn admit(principal: &Principal, selection: &Selection, entry: &Entry) -> Result<()> {
+    let tool = &entry.tool;
+    if let Some(why) = selection.refusal(entry) {
+        return Err(Error::forbidden(format!("{} cannot be used: {why}.", tool.name)));
+    }
+    if !principal.may(&tool.rights) {
+        let rights = tool.rights.join(" or ");
+        let held = tool.rights.iter().any(|right| principal.holds(right));
+        let why = if held { "your token was narrowed below it" } else { "you do not hold it" };
+        return Err(Error::forbidden(format!(
+            "{} needs the right {rights}, and {why}. Ask an administrator, or see permission_explain.",
+            tool.name
+        ))
+        .with("missing", rights));
+    }
+    if principal.narrowing.read_only && tool.writes() {
+        return Err(
+            Error::forbidden(format!("{} writes, and your token is read-only.", tool.name)).with("missing", "write")
+        );
+    }
+    if entry.toolset != DISCOVERY && !principal.may_use_toolset(entry.toolset) {
+        return Err(Error::forbidden(format!(
+            "{} is of the toolset {}, which your token leaves out.",
+            tool.name, entry.toolset
+        ))
+        .with("missing", format!("toolset {}", entry.toolset)));
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Calls inside a call, for batches.
+
+use serde_json::{Map, Value};
+
+use super::admit::admit;
+use super::reserved::Reserved;
+use super::run::guarded;
+use super::{Call, Refusal};
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+
+impl Ctx {
+    /// Carries out another tool inside this call, in a savepoint of its own: its failure takes back only itself.
+    /// For batches. The tool passes the same checks as a direct call.
+    pub async fn nested(&mut self, name: &str, mut arguments: Map<String, Value>) -> Result<Value> {
+        let bureau = self.bureau.clone();
+        let mut call = Call {
+            tool: name.to_owned(),
+            arguments: std::mem::take(&mut arguments),
+            shown: None,
+            selection: self.selection.clone(),
+            origin: self.origin.clone(),
+        };
+        let entry = bureau.entry_for(&mut call).map_err(|refusal| match refusal {
+            Refusal::UnknownTool(text) => Error::invalid("/tool", text),
+            Refusal::Error(error, _) => error,
+        })?;
+        let tool = &entry.tool;
+        if tool.name == crate::batch::NAME {
+            return Err(Error::invalid("/tool", "a batch cannot hold a batch"));
+        }
+        admit(&self.principal, &self.selection, entry)?;
+        let reserved = Reserved::take(tool, &mut call.arguments)?;
+        if reserved.dry_run || reserved.idempotency_key.is_some() {
+            return Err(Error::validation(
+                "dry_run and idempotency_key belong to the batch as a whole, not to a call in it.",
+            ));
+        }
+        if let Some(why) = tool.irreversible.filter(|_| self.writes) {
+            return Err(Error::impossible_state(format!(
+                "{} cannot be part of a batch, since a batch can be undone: {why}.",
+                tool.name
+            )));
+        }
+        let prepared = (tool.prepare)(call.arguments)?;
+        let (target, expected) = (self.target, self.expected_version);
+        (self.target, self.expected_version) = (tool.target, reserved.expected_version);
+        let (changes, effects) = (self.changes.len(), self.effects.len());
+        self.tx.script("SAVEPOINT bureau_step").await?;
+        let outcome = guarded(tool, prepared, self).await;
+        (self.target, self.expected_version) = (target, expected);
+        match outcome {
+            Ok(body) => {
+                self.tx.script("RELEASE SAVEPOINT bureau_step").await?;
+                serde_json::from_slice(&body).map_err(Error::internal)
+            }
+            Err(error) => {
+                self.tx.script("ROLLBACK TO SAVEPOINT bureau_step").await?;
+                self.changes.truncate(changes);
+                self.effects.truncate(effects);
+                Err(error)
+            }
+        }
+    }
+}
