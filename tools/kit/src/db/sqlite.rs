@@ -83,7 +83,7 @@ impl Store {
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))?;
             connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;")
         };
-        configure().map_err(|error| cannot_open(path, &error))?;
+        patiently(configure).map_err(|error| cannot_open(path, &error))?;
 
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut readers = Vec::with_capacity(READERS);
@@ -138,6 +138,20 @@ impl Store {
             problems.push(format!("a row of {} refers to a missing row", row.get::<String>(0)?));
         }
         Ok(problems)
+    }
+}
+
+/// Tries again while another process that starts at the same moment is changing the file's mode: SQLite refuses at once
+/// there, without waiting, wherever waiting could mean a deadlock.
+fn patiently(attempt: impl Fn() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let started = std::time::Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            outcome => return outcome,
+        }
     }
 }
 
