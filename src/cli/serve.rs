@@ -88,8 +88,14 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
 /// Tells the owner's token once, and how clients are connected with it.
 fn announce(token: &str, args: &ServeArgs, address: SocketAddr, fresh: bool) -> Result<(), Failure> {
     if let Some(path) = &args.token_file {
-        write_private(path, token)
-            .map_err(|error| Failure::start(format!("The token file {} cannot be written: {error}", path.display())))?;
+        // The company is there by now; a token that could not be kept is no loss, since the owner can make another.
+        write_private(path, token).map_err(|error| {
+            Failure::start(format!(
+                "The token file {} cannot be written: {error}. The company is founded all the same: name another file and \
+                 make a token for it with `bureau token create NAME`.",
+                path.display()
+            ))
+        })?;
         say(format_args!("The owner's token is in {}", path.display()));
         return Ok(());
     }

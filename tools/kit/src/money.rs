@@ -29,11 +29,6 @@ impl Money {
         self.0
     }
 
-    /// From whole hundredths (grosze, cents); none past about 92 billion.
-    pub fn from_hundredths(hundredths: i64) -> Option<Self> {
-        hundredths.checked_mul(HUNDREDTH).map(Self)
-    }
-
     /// Whole hundredths; none when the amount has a finer part.
     pub fn hundredths(self) -> Option<i64> {
         (self.0.checked_rem(HUNDREDTH)? == 0).then(|| self.0.checked_div(HUNDREDTH)).flatten()

@@ -27,11 +27,6 @@ impl Instant {
         Self(self.0.saturating_add(minutes.saturating_mul(60_000_000)))
     }
 
-    /// Later by whole seconds.
-    pub const fn plus_seconds(self, seconds: i64) -> Self {
-        Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
-    }
-
     /// Reads RFC 3339 (`2026-11-21T10:00:00Z`, any offset) or a plain date, which means its midnight in UTC.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
@@ -166,11 +161,6 @@ impl Date {
     /// From days since 2000-01-01.
     pub(crate) fn from_postgres_days(days: i32) -> Option<Self> {
         POSTGRES_EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok().map(Self)
-    }
-
-    /// The day this many days later (or earlier, when negative); none past the calendar's end.
-    pub fn plus_days(self, days: i32) -> Option<Self> {
-        self.0.checked_add(jiff::Span::new().try_days(days).ok()?).ok().map(Self)
     }
 }
 

@@ -307,11 +307,7 @@ impl Tool {
         self.idempotent = true;
         self
     }
-    /// Repeating it does something again, though its effect suggests otherwise.
-    pub fn not_idempotent(mut self) -> Self {
-        self.idempotent = false;
-        self
-    }
+
     /// Overwrites or removes what only undo brings back.
     pub fn destructive(mut self) -> Self {
         self.destructive = true;
