@@ -42,6 +42,7 @@ impl Company {
             shown: Some(Shown::Token(self.token.clone())),
             selection: Selection::default(),
             origin: Origin::default(),
+            dialogue: bureau_kit::dialogue::Dialogue::default(),
         };
         match self.runtime.block_on(self.bureau.call(call)) {
             Outcome::Done { body, is_error: false } => body,

@@ -3,6 +3,7 @@
 mod call;
 mod config;
 mod doctor;
+mod oauth;
 mod serve;
 mod token;
 
@@ -14,6 +15,7 @@ use bureau_kit::access::Shown;
 use bureau_kit::db::{Location, default_path};
 use bureau_kit::error::Error;
 use bureau_kit::gate::Selection;
+use bureau_kit::registry::Registry;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -80,12 +82,18 @@ impl DatabaseArgs {
     }
 }
 
-/// What is switched on.
+/// What is switched on. Whatever is given narrows; a server's clients can narrow further.
 #[derive(Debug, Clone, Args)]
 struct SelectionArgs {
     /// Only these toolsets, such as tasks,contracts; all of their tools are listed. `all` lists everything.
     #[arg(long, env = "BUREAU_TOOLSETS", value_delimiter = ',', value_name = "NAMES")]
     toolsets: Vec<String>,
+    /// Only these tools, such as task_list,task_show; tool_search and its like count as tools here.
+    #[arg(long, env = "BUREAU_TOOLS", value_delimiter = ',', value_name = "NAMES")]
+    tools: Vec<String>,
+    /// Never these tools.
+    #[arg(long, env = "BUREAU_EXCLUDE", value_delimiter = ',', value_name = "NAMES")]
+    exclude: Vec<String>,
     /// Only tools that change nothing.
     #[arg(long, env = "BUREAU_READ_ONLY", value_parser = BoolishValueParser::new())]
     read_only: bool,
@@ -94,18 +102,36 @@ struct SelectionArgs {
 impl SelectionArgs {
     /// The selection, and whether everything selected is to be listed.
     fn selection(&self) -> Result<(Selection, bool), Failure> {
-        let names = self.toolsets.iter().filter(|name| *name != "all").cloned().collect::<Vec<_>>();
-        let known = crate::catalog::toolsets();
-        if let Some(unknown) = names.iter().find(|name| !known.iter().any(|toolset| toolset.name == **name)) {
-            let known: Vec<&str> = known.iter().map(|toolset| toolset.name).collect();
-            return Err(Failure::usage(format!(
-                "There is no toolset `{unknown}`. There are: all, {}.",
-                known.join(", ")
-            )));
+        if self.toolsets.is_empty() && self.tools.is_empty() && self.exclude.is_empty() {
+            return Ok((Selection { read_only: self.read_only, ..Selection::default() }, false));
         }
-        let all = self.toolsets.iter().any(|name| name == "all");
-        let toolsets = (!names.is_empty() && !all).then_some(names);
-        Ok((Selection { toolsets, read_only: self.read_only }, !self.toolsets.is_empty()))
+        let registry = crate::catalog::registry().map_err(Failure::start)?;
+        let mut selection = Selection { read_only: self.read_only, ..Selection::default() };
+        let mut narrow = |names: &[String], made: fn(&Registry, &[String]) -> Result<Selection, String>| {
+            if !names.is_empty() {
+                selection = selection.and(&made(&registry, names).map_err(Failure::usage)?);
+            }
+            Ok::<_, Failure>(())
+        };
+        narrow(&self.toolsets, Selection::of_toolsets)?;
+        narrow(&self.tools, Selection::of_tools)?;
+        narrow(&self.exclude, Selection::without)?;
+        Ok((selection, !(self.toolsets.is_empty() && self.tools.is_empty())))
+    }
+
+    /// The same as headers of a request, for a server to check and to apply.
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let lists = [
+            ("x-bureau-toolsets", &self.toolsets),
+            ("x-bureau-tools", &self.tools),
+            ("x-bureau-exclude", &self.exclude),
+        ];
+        let given = lists.into_iter().filter(|(_, names)| !names.is_empty());
+        let mut headers: Vec<_> = given.map(|(header, names)| (header, names.join(","))).collect();
+        if self.read_only {
+            headers.push(("x-bureau-read-only", "1".to_owned()));
+        }
+        headers
     }
 }
 

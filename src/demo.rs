@@ -144,11 +144,13 @@ impl Owner<'_> {
             shown: Some(self.shown.clone()),
             selection: Selection::default(),
             origin: Origin { transport: "cli", client: Some("demo".into()) },
+            dialogue: bureau_kit::dialogue::Dialogue::default(),
         };
         match self.bureau.call(call).await {
             Outcome::Done { body, is_error: false } => serde_json::from_slice(&body).map_err(Error::internal),
             Outcome::Done { body, .. } => Err(Error::internal(format!("{tool}: {}", String::from_utf8_lossy(&body)))),
             Outcome::UnknownTool(message) => Err(Error::internal(message)),
+            Outcome::Asks(question) => Err(Error::internal(question.message)),
             Outcome::Unauthenticated(error) => Err(error),
         }
     }

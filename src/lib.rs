@@ -7,12 +7,17 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod cursor;
 pub mod demo;
 mod escape;
+pub mod feed;
 pub mod http;
 pub mod limits;
 pub mod listing;
 pub mod mcp;
+pub mod oauth;
 pub mod open;
+pub mod pipe;
+pub mod prompts;
 pub mod rpc;
 pub mod stdio;

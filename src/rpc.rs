@@ -4,13 +4,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bureau_kit::access::Shown;
+use bureau_kit::dialogue::LogLevel;
 use bureau_kit::gate::{Origin, Selection};
 use bytes::Bytes;
 use jsonrpsee::Extensions;
 use jsonrpsee::core::server::{ConnectionId, MethodCallback, MethodResponse, Methods};
 use jsonrpsee::types::{ErrorObjectOwned, Id, Params};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use crate::mcp::changes::Channel;
+use crate::mcp::era::{Capabilities, Envelope};
+use crate::mcp::session::{Outlet, Session};
 
 /// Broken JSON.
 pub const PARSE_ERROR: i32 = -32700;
@@ -38,6 +45,68 @@ pub struct Caller {
     pub origin: Origin,
     /// The protocol generation of this message.
     pub era: Era,
+    /// What the client can be asked.
+    pub capabilities: Capabilities,
+    /// From which gravity on the client wants log messages; none at all when absent.
+    pub log_level: Option<LogLevel>,
+    /// Under which token the client wants to hear of progress, as JSON text.
+    pub progress_token: Option<String>,
+    /// The client's session, in the handshake era.
+    pub session: Option<Arc<Session>>,
+    /// Where messages go while the request runs; absent where nothing but the answer can be sent.
+    pub outlet: Option<Outlet>,
+    /// The id of the request as JSON text, where what is told meanwhile must name it.
+    pub request: Option<String>,
+    /// Turns true once the server is to stop: what could go on for long ends then.
+    pub stopping: Option<watch::Receiver<bool>>,
+    /// Where it can subscribe to changes: on a WebSocket.
+    pub channel: Option<Arc<Channel>>,
+}
+
+impl Caller {
+    /// A caller of whom only the connection is known yet.
+    pub fn new(shown: Option<Shown>, selection: Selection, origin: Origin) -> Self {
+        Self {
+            shown,
+            selection,
+            list_all: false,
+            output_schemas: false,
+            origin,
+            era: Era::Handshake,
+            capabilities: Capabilities::default(),
+            log_level: None,
+            progress_token: None,
+            session: None,
+            outlet: None,
+            request: None,
+            stopping: None,
+            channel: None,
+        }
+    }
+
+    /// What a message says of itself, and what its session knows where the message does not say it.
+    pub fn take(&mut self, envelope: Envelope) {
+        self.era = envelope.era;
+        self.progress_token = envelope.progress_token;
+        self.request = envelope.request;
+        match (envelope.era, &self.session) {
+            (Era::Handshake, Some(session)) => {
+                self.capabilities = session.capabilities;
+                self.log_level = Some(session.log_level());
+                self.origin.client = session.client.clone().or(self.origin.client.take());
+            }
+            _ => {
+                self.capabilities = envelope.capabilities;
+                self.log_level = envelope.log_level;
+                self.origin.client = envelope.client.or(self.origin.client.take());
+            }
+        }
+    }
+
+    /// Whether anything but the answer may have to be sent while the request runs.
+    pub fn listens(&self) -> bool {
+        self.progress_token.is_some() || self.log_level.is_some() || self.capabilities.can_be_asked()
+    }
 }
 
 /// The two generations of MCP, told apart message by message.
@@ -101,6 +170,20 @@ pub struct Message<'a> {
     error: Option<&'a RawValue>,
 }
 
+/// The id of what is no message, as far as it can be told: what is answered should find its request.
+pub fn id_in(text: &str) -> String {
+    #[derive(Deserialize)]
+    struct Id<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
+    }
+    let id = serde_json::from_str::<Id<'_>>(text).map(|found| found.id.get()).unwrap_or_default();
+    match id.bytes().next() {
+        Some(b'"' | b'-' | b'0'..=b'9') if text.trim_start().starts_with('{') => id.to_owned(),
+        _ => "null".to_owned(),
+    }
+}
+
 /// Absent and `null` are two things.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
@@ -113,12 +196,12 @@ pub enum Kind {
     Request,
     /// Wants none.
     Notification,
-    /// A client's answer to a request of ours; we send none yet, so it is taken and dropped.
+    /// A client's answer to a request of ours.
     Response,
 }
 
 impl<'a> Message<'a> {
-    /// Reads one message. On failure the error, to be answered with a null id.
+    /// Reads one message. On failure the error, to be answered with [`id_in`].
     pub fn read(text: &'a str) -> Result<Self, ErrorObjectOwned> {
         let no_json = |cause: serde_json::Error| error(PARSE_ERROR, format!("This is no JSON: {cause}"));
         if !text.trim_start().starts_with('{') {
@@ -127,10 +210,10 @@ impl<'a> Message<'a> {
             return Err(error(INVALID_REQUEST, "This is no JSON-RPC message: a message is an object"));
         }
         serde_json::from_str(text).map_err(|cause| {
-            if cause.is_data() {
-                error(INVALID_REQUEST, format!("This is no JSON-RPC message: {cause}"))
-            } else {
-                no_json(cause)
+            // Reading stops at the first fault; what follows may still be no JSON.
+            match serde_json::from_str::<Value>(text) {
+                Ok(_) => error(INVALID_REQUEST, format!("This is no JSON-RPC message: {cause}")),
+                Err(cause) => no_json(cause),
             }
         })
     }
@@ -141,8 +224,9 @@ impl<'a> Message<'a> {
             return Err(error(INVALID_REQUEST, "`jsonrpc` must be \"2.0\""));
         }
         if self.method.is_none() {
-            return match (self.result.is_some() || self.error.is_some(), self.id) {
-                (true, Some(_)) => Ok(Kind::Response),
+            return match (self.result, self.error, self.id) {
+                // An error may be about a message whose id could not be read.
+                (Some(_), _, Some(_)) | (_, Some(_), _) => Ok(Kind::Response),
                 _ => Err(error(INVALID_REQUEST, "`method` is missing")),
             };
         }
@@ -179,6 +263,15 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// What a response says: the result, or the error.
+    pub fn outcome(&self) -> Result<Value, Value> {
+        let read = |text: &RawValue| serde_json::from_str(text.get()).unwrap_or_default();
+        match (self.result, self.error) {
+            (_, Some(error)) => Err(read(error)),
+            (result, None) => Ok(result.map(read).unwrap_or_default()),
+        }
+    }
+
     /// The parameters as text; an empty object when there are none.
     pub fn params_text(&self) -> &'a str {
         self.params.map_or("{}", RawValue::get)
@@ -186,23 +279,29 @@ impl<'a> Message<'a> {
 }
 
 /// Runs a request's method.
-pub async fn dispatch(
+///
+/// The future holds nothing of the message, so that it can outlive the connection it came by.
+pub fn dispatch(
     methods: &Methods,
     message: &Message<'_>,
     caller: Arc<Caller>,
-) -> Result<Bytes, ErrorObjectOwned> {
+) -> impl Future<Output = Result<Bytes, ErrorObjectOwned>> + Send + use<> {
     let name = message.method.as_deref().unwrap_or_default();
-    let Some(MethodCallback::Async(callback)) = methods.method(name) else {
-        return Err(error(METHOD_NOT_FOUND, format!("There is no method `{name}`")));
+    let started = match methods.method(name) {
+        Some(MethodCallback::Async(callback)) => {
+            let mut extensions = Extensions::new();
+            extensions.insert(caller);
+            let params = Params::new(Some(message.params_text())).into_owned();
+            Ok(callback(Id::Null, params, ConnectionId(0), usize::MAX, extensions))
+        }
+        _ => Err(error(METHOD_NOT_FOUND, format!("There is no method `{name}`"))),
     };
-    let mut extensions = Extensions::new();
-    extensions.insert(caller);
-    let params = Params::new(Some(message.params_text())).into_owned();
-    let response = callback(Id::Null, params, ConnectionId(0), usize::MAX, extensions).await;
-    let (_, _, mut extensions) = response.into_parts();
-    match extensions.remove::<Answer>() {
-        Some(Answer(outcome)) => outcome,
-        None => Err(error(INTERNAL_ERROR, "the method gave no answer")),
+    async move {
+        let (_, _, mut extensions) = started?.await.into_parts();
+        match extensions.remove::<Answer>() {
+            Some(Answer(outcome)) => outcome,
+            None => Err(error(INTERNAL_ERROR, "the method gave no answer")),
+        }
     }
 }
 
@@ -240,6 +339,11 @@ impl Response {
                 }
             }
         }
+    }
+
+    /// A response that was written down already.
+    pub fn finished(whole: Bytes, error_code: Option<i32>) -> Self {
+        Self { frames: [whole, Bytes::new(), Bytes::new()], error_code }
     }
 
     /// How many bytes it has.

@@ -2,11 +2,12 @@
 
 use std::io::Read as _;
 
-use bureau_kit::gate::{Call, Origin, Outcome, Selection};
+use bureau_kit::gate::{Call, Origin, Outcome};
+use bureau_kit::registry::Entry;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{DatabaseArgs, Failure, TOOL_ERROR, local_credential, say};
+use super::{DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential, say};
 use crate::catalog;
 use crate::open;
 use crate::rpc::INVALID_PARAMS;
@@ -20,6 +21,8 @@ pub(super) struct CallArgs {
     args: String,
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    selection: SelectionArgs,
     /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database, also when one is named.
     #[arg(long, env = "BUREAU_URL", value_name = "URL")]
     url: Option<String>,
@@ -33,15 +36,17 @@ pub(super) struct ToolsArgs {
     /// Everything about every tool, as JSON.
     #[arg(long)]
     json: bool,
-    /// Only this toolset.
+    /// Only this toolset, without the tools that find and carry out others.
     #[arg(long, value_name = "NAME")]
     toolset: Option<String>,
+    #[command(flatten)]
+    selection: SelectionArgs,
 }
 
 pub(super) async fn call(args: CallArgs) -> Result<(), Failure> {
     let arguments = read_arguments(&args.args)?;
     let (body, is_error) = match &args.url {
-        Some(url) => call_server(url, &args.tool, arguments).await?,
+        Some(url) => call_server(url, &args, arguments).await?,
         None => call_here(&args, arguments).await?,
     };
     say(if args.json { body.to_string() } else { format!("{body:#}") });
@@ -72,13 +77,15 @@ fn read_arguments(given: &str) -> Result<Map<String, Value>, Failure> {
 }
 
 async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Value, bool), Failure> {
+    let (selection, _) = args.selection.selection()?;
     let opened = open::open(&args.database.location()?).await?;
     let call = Call {
         tool: args.tool.clone(),
         arguments,
         shown: Some(local_credential()),
-        selection: Selection::default(),
+        selection,
         origin: Origin { transport: "cli", client: None },
+        dialogue: bureau_kit::dialogue::Dialogue::default(),
     };
     match opened.bureau.call(call).await {
         Outcome::Done { body, is_error } => {
@@ -86,12 +93,13 @@ async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Va
             Ok((body, is_error))
         }
         Outcome::UnknownTool(message) => Err(Failure::usage(message)),
+        Outcome::Asks(question) => Err(Failure::usage(question.message)),
         Outcome::Unauthenticated(error) => Err(Failure::start(error.to_string())),
     }
 }
 
 /// The same call at a running server, as JSON-RPC.
-async fn call_server(url: &str, tool: &str, arguments: Map<String, Value>) -> Result<(Value, bool), Failure> {
+async fn call_server(url: &str, args: &CallArgs, arguments: Map<String, Value>) -> Result<(Value, bool), Failure> {
     // reqwest leaves the choice of the cryptography to the program; ring builds in seconds.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let base = url.trim_end_matches('/').trim_end_matches("/mcp").trim_end_matches("/rpc");
@@ -102,27 +110,27 @@ async fn call_server(url: &str, tool: &str, arguments: Map<String, Value>) -> Re
             "A call to a server needs a token: set BUREAU_TOKEN. It never goes on the command line, where others could read it.",
         ));
     }
-    let message =
-        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
+    let params = json!({"name": args.tool, "arguments": arguments});
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
     let unreachable =
         |error: reqwest::Error| Failure::start(format!("{address} cannot be reached: {error}. Is the server running?"));
-    let response = reqwest::Client::new()
-        .post(&address)
-        .bearer_auth(token)
-        .header("content-type", "application/json")
-        .body(message.to_string())
-        .send()
-        .await
-        .map_err(unreachable)?;
+    let mut request =
+        reqwest::Client::new().post(&address).bearer_auth(token).header("content-type", "application/json");
+    for (header, value) in args.selection.headers() {
+        request = request.header(header, value);
+    }
+    let response = request.body(message.to_string()).send().await.map_err(unreachable)?;
     let status = response.status();
     let text = response.text().await.map_err(unreachable)?;
     let answer: Value = serde_json::from_str(&text)
         .map_err(|_| Failure::start(format!("{address} answered {status}, which is not a Bureau server's answer.")))?;
     if let Some(error) = answer.get("error") {
         let message = error.get("message").and_then(Value::as_str).unwrap_or("the server refused the call").to_owned();
-        // Wrong parameters here can only mean that there is no such tool: that is the command line's fault.
+        // Wrong parameters can only mean that there is no such tool, and a bad request that the selection names what
+        // does not exist: either is the command line's fault.
         let unknown = error.get("code").and_then(Value::as_i64) == Some(INVALID_PARAMS.into());
-        return Err(if unknown { Failure::usage(message) } else { Failure::start(message) });
+        let wrong = unknown || status == reqwest::StatusCode::BAD_REQUEST;
+        return Err(if wrong { Failure::usage(message) } else { Failure::start(message) });
     }
     let result = answer.get("result").cloned().unwrap_or_default();
     let is_error = result.get("isError").and_then(Value::as_bool).unwrap_or_default();
@@ -137,7 +145,9 @@ pub(super) fn tools(args: ToolsArgs) -> Result<(), Failure> {
         let names: Vec<&str> = registry.toolsets().iter().map(|(name, _)| *name).collect();
         return Err(Failure::usage(format!("There is no such toolset. There are: {}.", names.join(", "))));
     }
-    let entries = registry.entries().iter().filter(|entry| wanted(entry.toolset));
+    let (selection, _) = args.selection.selection()?;
+    let switched_on = |entry: &&Entry| selection.obstacles(entry).is_empty();
+    let entries = registry.entries().iter().filter(|entry| wanted(entry.toolset)).filter(switched_on);
     if args.json {
         let tools: Vec<Value> = entries.map(|entry| Value::Object(catalog::described(entry))).collect();
         say(format_args!("{:#}", Value::Array(tools)));

@@ -1,25 +1,31 @@
 //! `serve`, `stdio` and the measurements' `fill`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bureau_kit::gate::Bureau;
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use super::oauth::OAuthArgs;
 use super::{DatabaseArgs, Failure, SelectionArgs, local_credential, say};
 use crate::http;
-use crate::mcp::Server;
+use crate::mcp::{self, Confirm, Server};
 use crate::open::{self, Opened};
 use crate::stdio;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Address to listen on.
-    #[arg(long, env = "BUREAU_LISTEN", default_value = "127.0.0.1:8650", value_name = "ADDRESS")]
-    listen: SocketAddr,
+    /// Address to listen on: 127.0.0.1:8650, [::1]:8650 or unix:/path/to.sock. May be repeated.
+    #[arg(
+        long,
+        env = "BUREAU_LISTEN",
+        default_value = "127.0.0.1:8650",
+        value_delimiter = ',',
+        value_name = "ADDRESS"
+    )]
+    listen: Vec<http::Address>,
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
@@ -33,6 +39,23 @@ pub(super) struct ServeArgs {
     /// Another host name that requests may be addressed to, as behind a proxy. May be repeated.
     #[arg(long = "allowed-host", env = "BUREAU_ALLOWED_HOST", value_delimiter = ',', value_name = "NAME")]
     allowed_host: Vec<String>,
+    #[command(flatten)]
+    oauth: OAuthArgs,
+    /// Speak TLS with the certificate chain in this PEM file; it is read again when it changes, and at SIGHUP.
+    #[arg(long, env = "BUREAU_TLS_CERT", value_name = "PATH", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The PEM file with the key of the certificate.
+    #[arg(long, env = "BUREAU_TLS_KEY", value_name = "PATH", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Calls a second that one tenant may make, over any time; 0 for any number.
+    #[arg(long, env = "BUREAU_RATE_LIMIT", default_value_t = http::CALLS_PER_SECOND, value_name = "N")]
+    rate_limit: u32,
+    /// Show /metrics to other machines too, not only to programs on this one.
+    #[arg(long, env = "BUREAU_METRICS_OPEN", value_parser = BoolishValueParser::new())]
+    metrics_open: bool,
+    /// When the person behind the client is asked before destructive work is kept, where the client can ask one.
+    #[arg(long, env = "BUREAU_CONFIRM", value_enum, default_value_t, value_name = "WHEN")]
+    confirm: Confirm,
 }
 
 #[derive(Debug, Args)]
@@ -41,6 +64,9 @@ pub(super) struct StdioArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    /// When the person behind the client is asked before destructive work is kept, where the client can ask one.
+    #[arg(long, env = "BUREAU_CONFIRM", value_enum, default_value_t, value_name = "WHEN")]
+    confirm: Confirm,
 }
 
 #[derive(Debug, Args)]
@@ -55,11 +81,22 @@ pub(super) struct FillArgs {
 pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
-    // The port first: when it is taken, nothing should have been founded or filled.
-    let listener = TcpListener::bind(args.listen).await.map_err(|error| {
-        Failure::start(format!("{} cannot be listened on: {error}. Choose another address with --listen.", args.listen))
-    })?;
-    let address = listener.local_addr()?;
+    let tls = match (args.tls_cert.clone(), args.tls_key.clone()) {
+        (Some(certificate), Some(key)) => Some(http::Tls::load(certificate, key).map_err(Failure::start)?),
+        _ => None,
+    };
+    // The addresses first: when one is taken, nothing should have been founded or filled.
+    let mut listeners = Vec::new();
+    for address in &args.listen {
+        listeners.push(http::Listener::bind(address).await.map_err(|error| {
+            Failure::start(format!("{address} cannot be listened on: {error}. Choose another address with --listen."))
+        })?);
+    }
+    let places: Vec<Place> =
+        args.listen.iter().zip(&listeners).map(|(address, bound)| Place::new(address, bound, tls.is_some())).collect();
+    let oauth = args.oauth.resource_server(places.first().map_or("", |place| &place.url))?;
+    let public_host = args.oauth.public_host()?;
+    let stops = stop_requests();
     let Opened { bureau, founded } = open::open(&location).await?;
     let fresh = founded.is_some();
     let token = match (founded, args.demo) {
@@ -71,22 +108,74 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
         (None, true) => Some(crate::demo::another_token(&bureau).await?),
         (None, false) => None,
     };
-    say(format_args!("Bureau serves http://{address}/mcp and http://{address}/rpc from {}", location.shown()));
-    if let Some(token) = token {
-        announce(&token, &args, address, fresh)?;
+    for (number, Place { url, socket }) in places.iter().enumerate() {
+        let from = if number == 0 { format!(" from {}", location.shown()) } else { String::new() };
+        match socket {
+            None => say(format_args!("Bureau serves {url}/mcp and {url}/rpc{from}")),
+            Some(path) => say(format_args!("Bureau serves /mcp and /rpc on the socket {}{from}", path.display())),
+        }
     }
-    if !address.ip().is_loopback() && args.allowed_host.is_empty() {
-        tracing::warn!("listening beyond this machine, but only loopback names are answered; add --allowed-host NAME");
+    if let Some((token, place)) = token.zip(places.iter().find(|place| place.socket.is_none()).or(places.first())) {
+        announce(&token, &args, place, fresh)?;
     }
-    let options = http::Options { selection, list_all, allowed_hosts: args.allowed_host };
-    let server = Server::new(bureau.clone()).map_err(Failure::start)?;
-    http::serve(server, options, listener, stop_signal()).await?;
-    bureau.db.close().await;
+    if listeners.iter().any(|bound| bound.tcp_address().is_some_and(|address| !address.ip().is_loopback())) {
+        if args.allowed_host.is_empty() && public_host.is_none() {
+            tracing::warn!(
+                "listening beyond this machine, but only loopback names are answered; add --allowed-host NAME"
+            );
+        }
+        if tls.is_none() {
+            tracing::warn!(
+                "listening beyond this machine without TLS: tokens can be read on the way unless a proxy in front speaks \
+                 TLS; add --tls-cert and --tls-key"
+            );
+        }
+    }
+    let options = http::Options {
+        selection,
+        list_all,
+        allowed_hosts: args.allowed_host.into_iter().chain(public_host).collect(),
+        oauth,
+        tls,
+        metrics_open: args.metrics_open,
+        limits: http::Limits { calls_per_second: args.rate_limit, ..http::Limits::default() },
+        ..http::Options::default()
+    };
+    let server = Server::with(bureau.clone(), mcp_options(args.confirm)).map_err(Failure::start)?;
+    let served = async {
+        http::serve(server, options, listeners, asked(stops.clone(), 1)).await;
+        bureau.db.close().await;
+    };
+    tokio::select! {
+        () = served => {}
+        () = asked(stops.clone(), 2) => tracing::warn!("asked to stop a second time: what still ran is given up"),
+    }
     Ok(())
 }
 
+fn mcp_options(confirm: Confirm) -> mcp::Options {
+    mcp::Options { confirm, ..mcp::Options::default() }
+}
+
+/// Where clients find the server.
+struct Place {
+    url: String,
+    socket: Option<PathBuf>,
+}
+
+impl Place {
+    fn new(address: &http::Address, bound: &http::Listener, tls: bool) -> Self {
+        let scheme = if tls { "https" } else { "http" };
+        match (address, bound.tcp_address()) {
+            (http::Address::Unix(path), _) => Self { url: "http://localhost".into(), socket: Some(path.clone()) },
+            (_, Some(bound)) => Self { url: format!("{scheme}://{bound}"), socket: None },
+            (address, None) => Self { url: format!("{scheme}://{address}"), socket: None },
+        }
+    }
+}
+
 /// Tells the owner's token once, and how clients are connected with it.
-fn announce(token: &str, args: &ServeArgs, address: SocketAddr, fresh: bool) -> Result<(), Failure> {
+fn announce(token: &str, args: &ServeArgs, place: &Place, fresh: bool) -> Result<(), Failure> {
     if let Some(path) = &args.token_file {
         // The company is there by now; a token that could not be kept is no loss, since the owner can make another.
         write_private(path, token).map_err(|error| {
@@ -99,10 +188,21 @@ fn announce(token: &str, args: &ServeArgs, address: SocketAddr, fresh: bool) -> 
         say(format_args!("The owner's token is in {}", path.display()));
         return Ok(());
     }
-    let url = format!("http://{address}/mcp");
     say(if fresh { "The owner's token, shown this once:" } else { "A token for the demonstration:" });
     say(format_args!("\n    {token}\n"));
     say("Connect a client:\n");
+    let (base, through) = match &place.socket {
+        Some(path) => (&place.url, format!("--unix-socket {} ", path.display())),
+        None => (&place.url, String::new()),
+    };
+    let curl = format!(
+        "    curl -s {through}{base}/rpc -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"task_list\"}}'\n"
+    );
+    if place.socket.is_some() {
+        say(curl);
+        return Ok(());
+    }
+    let url = format!("{base}/mcp");
     say(format_args!("    claude mcp add --transport http bureau {url} --header \"Authorization: Bearer {token}\""));
     say(format_args!(
         "    Cursor, .cursor/mcp.json:   {{\"mcpServers\":{{\"bureau\":{{\"url\":\"{url}\",\"headers\":{{\"Authorization\":\"Bearer {token}\"}}}}}}}}"
@@ -110,9 +210,7 @@ fn announce(token: &str, args: &ServeArgs, address: SocketAddr, fresh: bool) -> 
     say(format_args!(
         "    VS Code, .vscode/mcp.json:  {{\"servers\":{{\"bureau\":{{\"type\":\"http\",\"url\":\"{url}\",\"headers\":{{\"Authorization\":\"Bearer {token}\"}}}}}}}}"
     ));
-    say(format_args!(
-        "    curl -s http://{address}/rpc -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"task_list\"}}'\n"
-    ));
+    say(curl);
     Ok(())
 }
 
@@ -140,10 +238,10 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
             "a company was founded in the empty database; `bureau token create` makes tokens for it"
         );
     }
-    let server = Server::new(bureau.clone()).map_err(Failure::start)?;
+    let server = Server::with(bureau.clone(), mcp_options(args.confirm)).map_err(Failure::start)?;
     let options = stdio::Options { shown: local_credential(), selection, list_all };
     let input = tokio::io::BufReader::with_capacity(64 * 1024, tokio::io::stdin());
-    stdio::serve(server, options, input, tokio::io::stdout(), stop_signal()).await?;
+    stdio::serve(server, options, input, tokio::io::stdout(), asked(stop_requests(), 1)).await?;
     bureau.db.close().await;
     Ok(())
 }
@@ -174,27 +272,71 @@ async fn fill_tasks(
     Ok(())
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
+/// How often the program was asked to stop, by Ctrl-C or SIGTERM.
+fn stop_requests() -> watch::Receiver<u32> {
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        let mut signals = Signals::listen();
+        loop {
+            signals.next().await;
+            count.send_modify(|count: &mut u32| *count = count.saturating_add(1));
+        }
+    });
+    counted
+}
+
+/// Resolves once the program was asked so often.
+async fn asked(mut requests: watch::Receiver<u32>, times: u32) {
+    if requests.wait_for(|count| *count >= times).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// The signals to stop. Kept from one to the next, so that none is lost between.
+#[cfg(unix)]
+struct Signals {
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = interrupt => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM cannot be awaited; only Ctrl-C stops the server");
-                let _ = interrupt.await;
-            }
+        let listen =
+            |kind, name| signal(kind).inspect_err(|error| tracing::warn!(%error, "{name} cannot be awaited")).ok();
+        Self {
+            interrupt: listen(SignalKind::interrupt(), "Ctrl-C"),
+            terminate: listen(SignalKind::terminate(), "SIGTERM"),
         }
     }
-    #[cfg(not(unix))]
-    {
-        let _ = interrupt.await;
+
+    async fn next(&mut self) {
+        async fn one(signal: &mut Option<tokio::signal::unix::Signal>) {
+            let Some(signal) = signal else { return std::future::pending().await };
+            if signal.recv().await.is_none() {
+                std::future::pending().await
+            }
+        }
+        tokio::select! {
+            () = one(&mut self.interrupt) => {}
+            () = one(&mut self.terminate) => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
     }
 }

@@ -186,6 +186,7 @@ async fn call(bureau: &Arc<Bureau>, tool: &str, arguments: Map<String, Value>) -
         shown: Some(local_credential()),
         selection: Selection::default(),
         origin: Origin { transport: "cli", client: None },
+        dialogue: bureau_kit::dialogue::Dialogue::default(),
     };
     match bureau.call(call).await {
         Outcome::Done { body, is_error } => {
@@ -197,6 +198,7 @@ async fn call(bureau: &Arc<Bureau>, tool: &str, arguments: Map<String, Value>) -
             Err(Failure { status: TOOL_ERROR, message })
         }
         Outcome::UnknownTool(message) => Err(Failure::usage(message)),
+        Outcome::Asks(question) => Err(Failure::usage(question.message)),
         Outcome::Unauthenticated(error) => Err(error.into()),
     }
 }

@@ -8,9 +8,10 @@
 set -euo pipefail
 
 python_packages=(mcp==2.3.0)
-# The inspector needs Node 22, and Debian's is older; the package `node` carries one.
+# The inspector and the conformance suite need Node 22, and Debian's is older; the package `node` carries one.
 node_packages=(
     node@22
+    @modelcontextprotocol/conformance@0.2.0-alpha.12
     @modelcontextprotocol/client@2.4.0
     @modelcontextprotocol/sdk@1.32.2
     @modelcontextprotocol/inspector@2.12.0

@@ -14,19 +14,33 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test tells what it has counted")]
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
+mod abuse;
 mod clients;
+mod completion;
+mod conformance;
 mod contracts;
+mod corpus;
 mod crm;
+mod dialogue;
 mod dice;
 mod generated;
 mod http;
 mod identity;
 mod kill;
+mod malformed;
+mod oauth;
+mod origins;
 mod process;
+mod prompts;
 mod races;
+mod resources;
+mod routing;
 mod schemas;
+mod selection;
+mod serving;
 mod stdio;
 mod stories;
 mod support;
+mod tasks;
 mod work;
 mod world;

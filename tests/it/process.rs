@@ -8,7 +8,7 @@ use std::time::Duration;
 use bureau_kit::db::{Db, Dialect, Location, Tx};
 use bureau_kit::sql::Sql;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -28,6 +28,8 @@ pub fn bureau_without_database(words: &[&str]) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BUREAU_")) {
         command.env_remove(name);
     }
+    // Tests ask faster than any tenant should.
+    command.env("BUREAU_RATE_LIMIT", "0");
     command.args(words).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
@@ -77,9 +79,20 @@ pub async fn ended(mut command: Command) -> Ended {
 
 /// Asks a process to end.
 pub fn terminate(child: &Child) {
+    signal(child, "-TERM");
+}
+
+fn signal(child: &Child, name: &str) {
     let id = child.id().expect("the process still runs");
-    let sent = std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status().unwrap();
-    assert!(sent.success(), "SIGTERM could not be sent to {id}");
+    let sent = std::process::Command::new("kill").args([name, &id.to_string()]).status().unwrap();
+    assert!(sent.success(), "{name} could not be sent to {id}");
+}
+
+/// Bytes of a process that are in memory now.
+pub fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect(&status);
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// A file that takes the log of a process, so that no full pipe can ever stop it.
@@ -126,8 +139,8 @@ impl Serving {
         let first = soon("the address of the server", lines.next_line()).await.unwrap();
         let first = first.unwrap_or_else(|| panic!("the server did not start: {}", told(&log)));
         let address =
-            first.strip_prefix("Bureau serves http://").and_then(|rest| rest.split_once("/mcp and ")).expect(&first).0;
-        let address = address.parse().expect(&first);
+            first.strip_prefix("Bureau serves http").and_then(|rest| rest.split_once("/mcp and ")).expect(&first).0;
+        let address = address.trim_start_matches("s").trim_start_matches("://").parse().expect(&first);
         let mut token = token.map(str::to_owned);
         while token.is_none() {
             let line = soon("the token of the owner", lines.next_line()).await.unwrap().expect("a token is printed");
@@ -153,8 +166,18 @@ impl Serving {
         soon("the end of a killed server", self.child.kill()).await.unwrap();
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("the server still runs")
+    }
+
     pub fn terminate(&self) {
         terminate(&self.child);
+    }
+
+    /// Asks it to read its files again.
+    pub fn hang_up(&self) {
+        signal(&self.child, "-HUP");
     }
 
     /// Its exit status, once it has ended.
@@ -179,9 +202,9 @@ fn told(log: &tempfile::NamedTempFile) -> String {
 }
 
 /// One connection to a server, kept open from request to request.
-pub struct Connection {
-    stream: BufReader<TcpStream>,
-    address: SocketAddr,
+pub struct Connection<S = TcpStream> {
+    stream: BufReader<S>,
+    host: String,
 }
 
 /// An HTTP response.
@@ -190,10 +213,17 @@ pub struct Answer {
     pub status: u16,
     /// Status line and headers, in lower case.
     pub head: String,
+    head_as_sent: String,
     pub body: String,
 }
 
 impl Answer {
+    /// A header's value as it was sent, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let at = self.head.find(&format!("\r\n{name}: "))?;
+        self.head_as_sent.get(at..)?.lines().nth(1)?.split_once(": ").map(|(_, value)| value)
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -203,7 +233,14 @@ impl Connection {
     pub async fn to(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), address })
+        Ok(Self::over(stream, address.to_string()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Over a stream that is open, to be addressed as `host`.
+    pub fn over(stream: S, host: impl Into<String>) -> Self {
+        Self { stream: BufReader::new(stream), host: host.into() }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
@@ -226,6 +263,7 @@ impl Connection {
                 break;
             }
         }
+        let head_as_sent = head.clone();
         head.make_ascii_lowercase();
         let status =
             head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(|| io::Error::other(head.clone()))?;
@@ -233,7 +271,7 @@ impl Connection {
         let length: usize = length.map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
-        Ok(Answer { status, head, body: String::from_utf8(body).expect("the server answers UTF-8") })
+        Ok(Answer { status, head, head_as_sent, body: String::from_utf8(body).expect("the server answers UTF-8") })
     }
 
     /// What comes until the server closes the connection.
@@ -248,7 +286,7 @@ impl Connection {
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
              Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
-            self.address,
+            self.host,
             body.len()
         );
         self.send(head + body).await?;
@@ -256,7 +294,7 @@ impl Connection {
     }
 
     pub async fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address)).await?;
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host)).await?;
         self.answer().await
     }
 

@@ -293,6 +293,7 @@ async fn persist(
             }
             Outcome::Unauthenticated(_) => None,
             Outcome::UnknownTool(text) => panic!("{text}"),
+            Outcome::Asks(question) => panic!("{question:?}"),
         };
         match (too_late, done) {
             (false, Some(_)) => before += 1,

@@ -27,15 +27,15 @@ use crate::support::TestDatabase;
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// A running `bureau stdio`, as an assistant holds it.
-struct Assistant {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: Option<Lines<BufReader<ChildStdout>>>,
+pub struct Assistant {
+    pub child: Child,
+    pub input: Option<ChildStdin>,
+    pub output: Option<Lines<BufReader<ChildStdout>>>,
     log: tempfile::NamedTempFile,
 }
 
 impl Assistant {
-    fn start(database: &TestDatabase) -> Self {
+    pub fn start(database: &TestDatabase) -> Self {
         let (log, end) = log_file();
         let mut command = bureau(database, &["stdio", "--log", "trace"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(end).spawn().unwrap();
@@ -44,19 +44,32 @@ impl Assistant {
         Self { child, input, output, log }
     }
 
-    async fn send(&mut self, line: impl AsRef<[u8]>) {
+    pub async fn send(&mut self, line: impl AsRef<[u8]>) {
         let line = [line.as_ref(), b"\n"].concat();
         self.input.as_mut().unwrap().write_all(&line).await.unwrap();
     }
 
+    /// The next line of output.
+    pub async fn line(&mut self) -> String {
+        let line = soon("a line", self.output.as_mut().unwrap().next_line()).await.unwrap();
+        line.unwrap_or_else(|| panic!("the output ended: {}", self.log()))
+    }
+
     /// The next line of output, which must be an answer.
-    async fn answer(&mut self) -> Value {
-        let line = soon("an answer", self.output.as_mut().unwrap().next_line()).await.unwrap();
-        answer_in(&line.unwrap_or_else(|| panic!("the output ended: {}", self.log())))
+    pub async fn answer(&mut self) -> Value {
+        answer_in(&self.line().await)
+    }
+
+    /// Hangs up; the process must end in peace, without another word.
+    pub async fn leave(mut self) {
+        let start = Instant::now();
+        drop(self.input.take());
+        assert_eq!(self.rest().await, Vec::<Value>::new());
+        self.ends_promptly(start).await;
     }
 
     /// The answer to one line.
-    async fn told(&mut self, line: impl AsRef<[u8]>) -> Value {
+    pub async fn told(&mut self, line: impl AsRef<[u8]>) -> Value {
         self.send(line).await;
         self.answer().await
     }
@@ -70,14 +83,14 @@ impl Assistant {
     }
 
     /// What a tool answers, which must be a success.
-    async fn ok(&mut self, tool: &str, arguments: Value) -> Value {
+    pub async fn ok(&mut self, tool: &str, arguments: Value) -> Value {
         let answer = self.told(call_message(json!(tool), tool, arguments).to_string()).await;
         assert_eq!(answer["result"]["isError"], false, "{tool}: {answer}");
         answer["result"]["structuredContent"].clone()
     }
 
     /// Every answer until the output ends.
-    async fn rest(&mut self) -> Vec<Value> {
+    pub async fn rest(&mut self) -> Vec<Value> {
         let mut answers = Vec::new();
         let mut output = self.output.take().unwrap();
         while let Some(line) = soon("the end of the output", output.next_line()).await.unwrap() {
@@ -93,7 +106,7 @@ impl Assistant {
         assert!(start.elapsed() < PROMPT, "the end took {:?}", start.elapsed());
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap()
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bureau::mcp::{Face, Server};
-use bureau::rpc::{Caller, Era, Message};
+use bureau::rpc::{Caller, Message};
 use bureau_kit::access::Shown;
 use bureau_kit::gate::{Origin, Selection};
 use serde_json::Value;
@@ -62,14 +62,8 @@ async fn replay(name: &str, story: &str) -> usize {
 async fn send(server: &Server, shown: Shown, request: &Value) -> Value {
     let text = request.to_string();
     let message = Message::read(&text).unwrap();
-    let caller = Caller {
-        shown: Some(shown),
-        selection: Selection::default(),
-        list_all: false,
-        output_schemas: false,
-        origin: Origin { transport: "rpc", client: Some("story".into()) },
-        era: Era::Handshake,
-    };
+    let origin = Origin { transport: "rpc", client: Some("story".into()) };
+    let caller = Caller::new(Some(shown), Selection::default(), origin);
     let response = server.answer(Face::Plain, &message, Arc::new(caller)).await;
     serde_json::from_slice(&response.joined()).unwrap()
 }

@@ -112,6 +112,7 @@ impl Tester {
             shown: Some(self.shown.clone()),
             selection: self.selection.clone(),
             origin: Origin { transport: "test", client: None },
+            dialogue: bureau_kit::dialogue::Dialogue::default(),
         };
         self.bureau.call(call).await
     }
@@ -122,6 +123,7 @@ impl Tester {
             Outcome::Done { body, is_error } => (serde_json::from_slice(&body).unwrap(), is_error),
             Outcome::Unauthenticated(error) => (Value::Object(error.to_json()), true),
             Outcome::UnknownTool(message) => panic!("{message}"),
+            Outcome::Asks(question) => panic!("{question:?}"),
         }
     }
 

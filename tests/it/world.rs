@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use bureau_kit::access::Verified;
 use bureau_kit::registry::Entry;
 use bureau_kit::sql::Sql;
+use bureau_kit::time::Instant;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -73,8 +75,19 @@ impl World {
             let arguments = world.filled(arguments);
             world.owner.ok(tool, arguments).await;
         }
+        world.link_account().await;
         world.refresh().await;
         world
+    }
+
+    /// An account at an OAuth issuer comes by its first token, not by a tool.
+    async fn link_account(&self) {
+        let users = self.owner.ok("user_list", json!({"page_size": 1})).await;
+        let ends = Instant::parse("2027-01-01T00:00:00Z").unwrap();
+        let mut verified = Verified::new("token", "https://login.example.com", "account", ends);
+        verified.email = users["items"][0]["email"].as_str().map(str::to_owned);
+        verified.tenant = Some(self.owner.tenant_id.to_string());
+        self.owner.bureau.link(&verified).await.unwrap();
     }
 
     async fn refresh(&mut self) {

@@ -172,7 +172,7 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// The smallest value that at least `share` of the sorted values do not exceed.
-fn percentile(sorted: &[Duration], share: f64) -> Duration {
+pub(crate) fn percentile(sorted: &[Duration], share: f64) -> Duration {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 const PROTOCOL: &str = "2026-07-28";
+const HANDSHAKE_PROTOCOL: &str = "2025-11-25";
 
 /// Where requests go, and on whose behalf.
 #[derive(Clone, Debug)]
@@ -35,36 +36,68 @@ impl Request {
 
     /// `tools/call` of one tool at `/mcp`.
     pub(crate) fn call(endpoint: &Endpoint, tool: &str, arguments: &Value) -> Self {
+        Self::call_with_id(endpoint, 1, tool, arguments)
+    }
+
+    /// The same with an id of the caller's.
+    pub(crate) fn call_with_id(endpoint: &Endpoint, id: usize, tool: &str, arguments: &Value) -> Self {
         let params = json!({"name": tool, "arguments": arguments, "_meta": meta()});
-        Self::mcp(endpoint, "/mcp", "tools/call", Some(tool), &params)
+        Self::mcp(endpoint, "/mcp", id, "tools/call", Some(tool), &params)
+    }
+
+    /// `tools/call` in the handshake era, within a session where the server keeps one.
+    pub(crate) fn call_in_session(
+        endpoint: &Endpoint,
+        session: Option<&str>,
+        id: usize,
+        tool: &str,
+        arguments: &Value,
+    ) -> Self {
+        let params = json!({"name": tool, "arguments": arguments});
+        let session = session.map_or_else(String::new, |session| format!("Mcp-Session-Id: {session}\r\n"));
+        let lines = format!("MCP-Protocol-Version: {HANDSHAKE_PROTOCOL}\r\n{session}");
+        Self::post(endpoint, "/mcp", &lines, &message(id, "tools/call", &params))
+    }
+
+    /// A tool as a method of plain JSON-RPC.
+    pub(crate) fn method(endpoint: &Endpoint, id: usize, tool: &str, arguments: &Value) -> Self {
+        Self::post(endpoint, "/rpc", "", &message(id, tool, arguments))
     }
 
     /// `tools/list` at `path`.
     pub(crate) fn list(endpoint: &Endpoint, path: &str) -> Self {
         let params = json!({"_meta": meta()});
-        Self::mcp(endpoint, path, "tools/list", None, &params)
+        Self::mcp(endpoint, path, 1, "tools/list", None, &params)
     }
 
-    fn mcp(endpoint: &Endpoint, path: &str, method: &str, name: Option<&str>, params: &Value) -> Self {
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+    fn mcp(endpoint: &Endpoint, path: &str, id: usize, method: &str, name: Option<&str>, params: &Value) -> Self {
+        let mut lines = format!("MCP-Protocol-Version: {PROTOCOL}\r\nMcp-Method: {method}\r\n");
+        if let Some(name) = name {
+            lines.push_str(&format!("Mcp-Name: {name}\r\n"));
+        }
+        Self::post(endpoint, path, &lines, &message(id, method, params))
+    }
+
+    /// A body with the headers that all of them have, and these lines.
+    fn post(endpoint: &Endpoint, path: &str, lines: &str, body: &str) -> Self {
         let mut head = format!(
             "POST {path} HTTP/1.1\r\n\
              Host: {}\r\n\
              Content-Type: application/json\r\n\
              Accept: application/json, text/event-stream\r\n\
-             MCP-Protocol-Version: {PROTOCOL}\r\n\
-             Mcp-Method: {method}\r\n",
+             {lines}",
             endpoint.address
         );
-        if let Some(name) = name {
-            head.push_str(&format!("Mcp-Name: {name}\r\n"));
-        }
         if let Some(token) = &endpoint.token {
             head.push_str(&format!("Authorization: Bearer {token}\r\n"));
         }
         head.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
         Self(head.into_bytes().into())
     }
+}
+
+fn message(id: usize, method: &str, params: &Value) -> String {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
 }
 
 /// What protocol 2026-07-28 wants in every request.
@@ -113,6 +146,22 @@ impl Connection {
         ensure!(self.received.len() == end, "the server sent more than it announced");
         let body = self.received.get(body_start..).unwrap_or_default();
         Ok(Answer { status, body })
+    }
+
+    /// Greets the server as clients of the handshake era do: the session's id, where it gives one.
+    pub(crate) async fn initialize(&mut self, endpoint: &Endpoint) -> Result<Option<String>> {
+        let params = json!({
+            "protocolVersion": HANDSHAKE_PROTOCOL,
+            "capabilities": {},
+            "clientInfo": {"name": "bureau-load", "version": env!("CARGO_PKG_VERSION")},
+        });
+        let greeting = Request::post(endpoint, "/mcp", "", &message(0, "initialize", &params));
+        let answer = self.exchange(&greeting).await?;
+        ensure!(answer.is_success(), "initialize failed: {}", answer.excerpt());
+        let head_length = memmem::find(&self.received, HEAD_END).unwrap_or_default();
+        let head = str::from_utf8(self.received.get(..head_length).unwrap_or_default())?;
+        let mut lines = head.split("\r\n").filter_map(|line| line.split_once(": "));
+        Ok(lines.find(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id")).map(|(_, id)| id.to_owned()))
     }
 
     async fn read_more(&mut self) -> Result<()> {

@@ -8,14 +8,21 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing figures is what this program is for")]
 
 mod bench;
+mod crowd;
 mod drive;
 mod http;
 mod machine;
 mod report;
+mod routing;
 mod scenario;
 mod stdio;
 
-use std::{num::NonZero, path::PathBuf, process::ExitCode};
+use std::{
+    num::NonZero,
+    path::PathBuf,
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum as _};
@@ -38,9 +45,20 @@ struct Arguments {
     /// Tasks in the larger database of the `million` scenario
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
+    /// Makes words and pauses of `routing` fall the same way again
+    #[arg(long)]
+    seed: Option<u64>,
     /// Run only this scenario (may be repeated)
     #[arg(long, value_name = "NAME")]
     only: Vec<Scenario>,
+}
+
+impl Arguments {
+    /// The seed that was given, or one of this moment.
+    fn seed(&self) -> u64 {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.subsec_nanos().into());
+        self.seed.unwrap_or_else(now)
+    }
 }
 
 /// One thread drives the load: the driver has one core, as the server has.

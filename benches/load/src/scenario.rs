@@ -9,10 +9,12 @@ use tokio::time::sleep;
 
 use crate::{
     bench::{Bench, Server},
+    crowd,
     drive::{Figures, Target, drive, median, milliseconds},
     http::{Connection, Request},
     machine::{Placement, resident_megabytes, synced_appends},
     report::{Row, goal, table},
+    routing,
     stdio::time_to_first_list,
 };
 
@@ -41,6 +43,12 @@ pub(crate) enum Scenario {
     Start,
     /// Memory of `bureau serve` two seconds after it is ready, nothing pinned
     Memory,
+    /// 5,000 connections that hold what they have, and probes beside them, nothing pinned
+    Held,
+    /// 1,000,000 answers to 64 clients over HTTP and 4 on stdio who all use the same ids, nothing pinned
+    Routing,
+    /// 10,000 open sessions with a token each, 500 calls a second for at least 30 s, nothing pinned
+    Sessions,
 }
 
 impl Scenario {
@@ -56,7 +64,7 @@ impl Scenario {
     pub(crate) fn placement(self) -> Placement {
         match self {
             Self::Trivial | Self::List50 | Self::ToolsList | Self::Million => Placement::Pinned,
-            Self::Writes | Self::Start | Self::Memory => Placement::Free,
+            Self::Writes | Self::Start | Self::Memory | Self::Held | Self::Routing | Self::Sessions => Placement::Free,
         }
     }
 
@@ -70,6 +78,9 @@ impl Scenario {
             Self::Million => million(bench).await,
             Self::Start => start(bench).await,
             Self::Memory => memory(bench).await,
+            Self::Held => crowd::held(bench).await,
+            Self::Routing => routing::routing(bench).await,
+            Self::Sessions => crowd::sessions(bench).await,
         }
     }
 }

@@ -217,7 +217,8 @@ async fn wanted_features(
 /// By what a key is made, as far as it bounds the key.
 ///
 /// Inferred: a key cannot carry every limit that a session can, and it lasts. So a session limited to toolsets, to an
-/// organization or in its writes makes none, and a key made by any other minted session ends with it.
+/// organization or in its writes makes none, and a key made by any other minted session ends with it. So does one made
+/// with an OAuth access token: an application that someone let in for an hour gets nothing that lasts.
 struct Maker {
     ancestry: Vec<Uuid>,
     ends: Option<Instant>,
@@ -229,6 +230,7 @@ impl Maker {
         let principal = ctx.principal().clone();
         match principal.credential {
             Credential::LocalOwner => Ok(Self { ancestry: Vec::new(), ends: None, organization_id: None }),
+            Credential::OAuth(id) => Ok(Self { ancestry: vec![id], ends: principal.expires_at, organization_id: None }),
             Credential::ApiKey(id) => {
                 let key = own(ctx, id).await?;
                 let ancestry = std::iter::once(id).chain(ancestry_of(&key)?).collect();

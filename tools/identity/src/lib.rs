@@ -14,10 +14,12 @@ mod grants;
 mod groups;
 mod invitations;
 mod membership;
+mod oauth_subjects;
 mod organizations;
 mod permissions;
 mod person_link;
 mod roles;
+mod search_index;
 mod session_mint;
 mod sessions;
 mod teams;
@@ -53,6 +55,7 @@ pub const TABLES: &[&Table] = &[
     &groups::GROUP_MEMBERS,
     &api_keys::API_KEYS,
     &sessions::SESSIONS,
+    &oauth_subjects::OAUTH_SUBJECTS,
     &invitations::INVITATIONS,
 ];
 
@@ -68,11 +71,17 @@ pub fn toolsets() -> Vec<Toolset> {
                 users::tools(),
                 sessions::tools(),
                 api_keys::tools(),
+                oauth_subjects::tools(),
                 permissions::tools(),
             ]
             .concat(),
         },
         Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
+        Toolset {
+            name: "search",
+            about: "Upkeep of the index by which records are found.",
+            tools: search_index::tools(),
+        },
         Toolset { name: "teams", about: "Teams that work is assigned to, and who is in them.", tools: teams::tools() },
     ]
 }

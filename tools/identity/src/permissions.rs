@@ -123,7 +123,7 @@ fn subject(ctx: &Ctx, input: &ExplainInput) -> Result<(Option<String>, Vec<Strin
 fn own_sources(ctx: &Ctx) -> Vec<Source> {
     let principal = ctx.principal();
     let id = match principal.credential {
-        Credential::ApiKey(id) | Credential::Session(id) => id,
+        Credential::ApiKey(id) | Credential::Session(id) | Credential::OAuth(id) => id,
         Credential::LocalOwner => Uuid::nil(),
     };
     vec![Source {
@@ -159,23 +159,11 @@ fn obstacles(ctx: &Ctx, tool: Option<&str>, needed: &[String], granted: &[Grante
     if principal.narrowing.read_only && entry.tool.writes() {
         found.push("your token is read-only".to_owned());
     }
-    // Tools that find and carry out others belong to every selection; the gate checks what they carry out.
-    if entry.toolset == bureau_kit::gate::DISCOVERY {
-        return found;
-    }
-    if !principal.may_use_toolset(entry.toolset) {
+    found.extend(ctx.selection().obstacles(entry));
+    // Tools that find and carry out others belong to every token; the gate checks what they carry out.
+    if entry.toolset != bureau_kit::gate::DISCOVERY && !principal.may_use_toolset(entry.toolset) {
         let toolsets = principal.narrowing.toolsets.as_deref().unwrap_or_default().join(", ");
         found.push(format!("your token was narrowed to the toolsets {toolsets}, and this is one of {}", entry.toolset));
-    }
-    let selection = ctx.selection();
-    if selection.read_only && entry.tool.writes() {
-        found.push("this server or address is read-only".to_owned());
-    }
-    if let Some(toolsets) = &selection.toolsets
-        && !toolsets.iter().any(|name| name == entry.toolset)
-    {
-        let toolsets = toolsets.join(", ");
-        found.push(format!("only the toolsets {toolsets} are switched on here, and this is one of {}", entry.toolset));
     }
     found
 }

@@ -152,6 +152,8 @@ impl Parent {
         let gone = || Error::unauthenticated("Your own token has ended. Ask its owner for a new one (session_create).");
         Ok(match principal.credential {
             Credential::LocalOwner => Self::default(),
+            // Ends with the access token, as `mint` sees to for every token that ends.
+            Credential::OAuth(id) => Self { ancestry: vec![id], ..Self::default() },
             Credential::ApiKey(id) => {
                 let ancestry = crate::api_keys::ancestry(ctx, id).await?;
                 let ancestry = std::iter::once(id).chain(ancestry).collect();

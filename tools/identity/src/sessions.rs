@@ -187,12 +187,14 @@ fn is_own(ctx: &Ctx, session: &Record) -> Result<bool> {
     let principal = ctx.principal();
     let same_user = principal.user_id.is_some() && session.id_of("user_id") == principal.user_id;
     Ok(match &principal.credential {
-        Credential::Session(id) | Credential::ApiKey(id) if session.id == *id || ancestry_of(session)?.contains(id) => {
+        Credential::Session(id) | Credential::ApiKey(id) | Credential::OAuth(id)
+            if session.id == *id || ancestry_of(session)?.contains(id) =>
+        {
             true
         }
         Credential::Session(_) => principal.ancestry.is_empty() && same_user,
         Credential::ApiKey(_) => principal.narrowing.features.is_none() && same_user,
-        Credential::LocalOwner => same_user,
+        Credential::OAuth(_) | Credential::LocalOwner => same_user,
     })
 }
 
@@ -233,13 +235,13 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<SessionRow>> {
         let all_of_user = match &principal.credential {
             Credential::Session(_) => principal.ancestry.is_empty(),
             Credential::ApiKey(_) => principal.narrowing.features.is_none(),
-            Credential::LocalOwner => true,
+            Credential::OAuth(_) | Credential::LocalOwner => true,
         };
         sql.push(" AND (FALSE");
         if let (true, Some(user)) = (all_of_user, principal.user_id) {
             sql.push(" OR user_id = ").bind(user);
         }
-        if let Credential::Session(id) | Credential::ApiKey(id) = &principal.credential {
+        if let Credential::Session(id) | Credential::ApiKey(id) | Credential::OAuth(id) = &principal.credential {
             sql.push(" OR id = ").bind(*id).push(" OR CAST(ancestry AS TEXT) LIKE ").bind(format!("%{id}%"));
         }
         sql.push(")");

@@ -1,5 +1,7 @@
 //! From a token to a principal: rights are read live, and kept only while nothing about rights has changed.
 
+mod oauth;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,11 +15,15 @@ use crate::time::Instant;
 use crate::token::{self, TokenKind};
 use crate::value::Val;
 
+pub use oauth::Verified;
+
 /// What a caller shows.
 #[derive(Debug, Clone)]
 pub enum Shown {
     /// A session token or an API key.
     Token(String),
+    /// An access token of the OAuth issuer whose signature, audience and time were found good.
+    Verified(Arc<Verified>),
     /// The person at the machine, who holds the database itself.
     LocalOwner,
 }
@@ -46,6 +52,7 @@ impl Principals {
                 }
                 token::hash(token)
             }
+            Shown::Verified(verified) => verified.token_hash,
         };
         tx.enter_all().await?;
         let epoch = rights_epoch(tx).await?;
@@ -53,8 +60,15 @@ impl Principals {
         let principal = match known {
             Some(principal) if principal.epoch == epoch => principal,
             _ => {
-                let principal = Arc::new(load(tx, shown, &hash, epoch).await?);
+                let loaded = load(tx, shown, &hash, epoch).await;
                 let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let principal = match loaded {
+                    Ok(principal) => Arc::new(principal),
+                    Err(error) => {
+                        cache.remove(&hash);
+                        return Err(error);
+                    }
+                };
                 if cache.len() >= CACHED_LIMIT {
                     cache.clear();
                 }
@@ -68,9 +82,14 @@ impl Principals {
         tx.enter(principal.tenant_id).await?;
         Ok(principal)
     }
+
+    /// Whether a token was good when it was last seen.
+    fn remembers(&self, hash: &[u8; 32]) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(hash)
+    }
 }
 
-async fn rights_epoch(tx: &mut Tx) -> Result<i64> {
+pub(crate) async fn rights_epoch(tx: &mut Tx) -> Result<i64> {
     let rows = tx.query(&Sql::new("SELECT value FROM rights_epoch WHERE id = 1")).await?;
     rows.first().map_or(Ok(0), |row| row.get(0))
 }
@@ -84,6 +103,7 @@ pub(crate) async fn bump_epoch(tx: &mut Tx) -> Result<()> {
 async fn load(tx: &mut Tx, shown: &Shown, hash: &[u8; 32], epoch: i64) -> Result<Principal> {
     let found = match shown {
         Shown::LocalOwner => return local_owner(tx, epoch).await,
+        Shown::Verified(verified) => return oauth::principal(tx, verified, epoch).await,
         Shown::Token(token) if token::kind_of(token) == Some(TokenKind::ApiKey) => api_key(tx, hash, epoch).await?,
         Shown::Token(_) => session(tx, hash, epoch).await?,
     };

@@ -124,8 +124,15 @@ pub(crate) fn snake_case(name: &str) -> String {
     snake
 }
 
+/// Longest name that is compared with known ones: twice what any of them has. The comparison takes time with the product
+/// of both lengths, and a megabyte beside every tool's name would be seconds.
+const COMPARED_BYTES: usize = 100;
+
 /// The name in `known` nearest to `given`, when it is near enough to be meant.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if given.len() > COMPARED_BYTES {
+        return None;
+    }
     known
         .into_iter()
         .map(|name| (strsim::jaro_winkler(given, name), name))
@@ -158,5 +165,6 @@ mod tests {
         assert_eq!(snake_case("dataPodpisania"), "data_podpisania");
         assert_eq!(nearest("titel", ["title", "status"]), Some("title"));
         assert_eq!(nearest("zzz", ["title", "status"]), None);
+        assert_eq!(nearest(&"title".repeat(100), ["title", "status"]), None);
     }
 }

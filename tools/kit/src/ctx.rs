@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::db::Tx;
+use crate::derived::Steps;
+use crate::dialogue::Dialogue;
 use crate::error::{Error, Result};
 use crate::gate::{Bureau, Origin, Selection};
 use crate::id::{Id, Key, Kind};
@@ -27,6 +29,27 @@ pub(crate) struct Change {
     pub version: i64,
 }
 
+impl Change {
+    fn event(&self) -> &'static str {
+        match (&self.before, &self.after) {
+            (None, _) => "create",
+            (_, None) => "delete",
+            _ => "update",
+        }
+    }
+
+    /// By what a person knows the record: its name, title or number, else its id.
+    fn name(&self) -> String {
+        let shown = self.before.as_ref().or(self.after.as_ref());
+        let named = |column: &&str| match shown.and_then(|record| record.get(*column)) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        ["name", "title", "display_name", "number", "num"].iter().find_map(named).unwrap_or_else(|| self.id.to_string())
+    }
+}
+
 /// Something to be done outside the database once the call is committed.
 #[derive(Debug, Clone)]
 pub(crate) struct OutsideEffect {
@@ -41,6 +64,9 @@ pub struct Ctx {
     pub(crate) principal: Arc<Principal>,
     pub(crate) selection: Selection,
     pub(crate) origin: Origin,
+    pub(crate) dialogue: Dialogue,
+    /// A destructive step was taken inside this call: its client is asked before it is kept.
+    pub(crate) destructive: bool,
     pub(crate) now: Instant,
     pub(crate) tx: Tx,
     pub(crate) writes: bool,
@@ -50,6 +76,7 @@ pub struct Ctx {
     pub(crate) redoes: Option<String>,
     pub(crate) changes: Vec<Change>,
     pub(crate) effects: Vec<OutsideEffect>,
+    pub(crate) steps: Steps,
 }
 
 impl Ctx {
@@ -474,11 +501,7 @@ impl Ctx {
         self.changes
             .iter()
             .map(|change| {
-                let event = match (&change.before, &change.after) {
-                    (None, _) => "create",
-                    (_, None) => "delete",
-                    _ => "update",
-                };
+                let event = change.event();
                 let mut shown = Map::new();
                 shown.insert("record".into(), json!(change.table.noun));
                 shown.insert("id".into(), json!(change.id));
@@ -487,6 +510,26 @@ impl Ctx {
                 Value::Object(shown)
             })
             .collect()
+    }
+
+    /// What has been done so far in one line for a person: `delete person Anna Nowak, update task × 3`.
+    pub(crate) fn change_summary(&self) -> String {
+        let mut kinds: Vec<(&str, &str, Vec<&Change>)> = Vec::new();
+        for change in &self.changes {
+            let (event, noun) = (change.event(), change.table.noun);
+            match kinds.iter_mut().find(|(known, of, _)| *known == event && *of == noun) {
+                Some((.., changes)) => changes.push(change),
+                None => kinds.push((event, noun, vec![change])),
+            }
+        }
+        let texts: Vec<String> = kinds
+            .iter()
+            .map(|(event, noun, changes)| match changes.as_slice() {
+                [change] => format!("{event} {noun} {}", change.name()),
+                changes => format!("{event} {noun} × {}", changes.len()),
+            })
+            .collect();
+        if texts.is_empty() { "nothing changes".to_owned() } else { texts.join(", ") }
     }
 }
 

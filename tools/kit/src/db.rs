@@ -6,6 +6,7 @@ mod sqlite;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -130,6 +131,31 @@ impl Db {
         }
     }
 
+    /// Claims work for this process, until it is [released](Self::release) or the process ends, in whatever way. All
+    /// processes on the database see it. The operating system, or PostgreSQL, watches over it: no clock has to.
+    pub(crate) async fn claim(&self, work: Uuid) -> Result<()> {
+        match &self.0 {
+            Engine::Sqlite(store) => store.claim(work),
+            Engine::Postgres(store) => store.claim(work).await,
+        }
+    }
+
+    /// Gives up a claim.
+    pub(crate) async fn release(&self, work: Uuid) {
+        match &self.0 {
+            Engine::Sqlite(store) => store.release(work),
+            Engine::Postgres(store) => store.release(work).await,
+        }
+    }
+
+    /// Whether a living process claims this work.
+    pub(crate) async fn is_claimed(&self, work: Uuid) -> Result<bool> {
+        match &self.0 {
+            Engine::Sqlite(store) => store.is_claimed(work),
+            Engine::Postgres(store) => store.is_claimed(work).await,
+        }
+    }
+
     /// Waits for open sessions to end and closes the database.
     pub async fn close(&self) {
         if let Engine::Postgres(store) = &self.0 {
@@ -191,6 +217,15 @@ impl Tx {
         }
     }
 
+    /// How long this transaction may take from now on, where that is not what a call usually may.
+    pub(crate) async fn allow(&mut self, limit: Duration) -> Result<()> {
+        match &mut self.0 {
+            Session::SqliteRead(session) => session.allow(limit),
+            Session::SqliteWrite(session) => session.allow(limit),
+            Session::Postgres(session) => session.allow(limit).await,
+        }
+    }
+
     /// Binds the session to a tenant: from here on PostgreSQL's row-level security shows this tenant's rows only.
     pub(crate) async fn enter(&mut self, tenant: Uuid) -> Result<()> {
         match &mut self.0 {
@@ -223,6 +258,29 @@ impl Tx {
             Session::Postgres(session) if !session.is_read_only() => " FOR NO KEY UPDATE",
             _ => "",
         }
+    }
+
+    /// The place of what this transaction writes among all writes, as SQL; see [`crate::news`].
+    pub(crate) fn position(&self) -> &'static str {
+        match &self.0 {
+            Session::Postgres(_) => "pg_current_xact_id()::text::bigint",
+            _ => "(SELECT COALESCE(MAX(position), 0) + 1 FROM action_logs)",
+        }
+    }
+
+    /// Where writes stand that this snapshot does not see: all of them at the first place or beyond. All that it sees
+    /// stand before the second.
+    pub(crate) async fn positions(&mut self) -> Result<(i64, i64)> {
+        let sql = match &self.0 {
+            Session::Postgres(_) => {
+                "SELECT pg_snapshot_xmin(snapshot)::text::bigint, pg_snapshot_xmax(snapshot)::text::bigint \
+                 FROM pg_current_snapshot() AS snapshot"
+            }
+            _ => "SELECT COALESCE(MAX(position), 0) + 1, COALESCE(MAX(position), 0) + 1 FROM action_logs",
+        };
+        let rows = self.query(&Sql::new(sql)).await?;
+        let row = rows.first().ok_or_else(|| Error::internal("the database told no position"))?;
+        Ok((row.get(0)?, row.get(1)?))
     }
 
     /// Makes everything durable. Only after `Ok` may the caller be told of success.
@@ -277,9 +335,9 @@ fn still_referred_to() -> Error {
 }
 
 fn took_too_long() -> Error {
-    Error::rate_limited(format!(
-        "The call took longer than {CALL_LIMIT_SECONDS} seconds and was stopped. Nothing was changed; ask for less at once."
-    ))
+    Error::rate_limited(
+        "The database worked for longer than this call may take and was stopped. Nothing was changed; ask for less at once.",
+    )
 }
 
 #[cfg(test)]

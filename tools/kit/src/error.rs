@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::dialogue::Question;
+
 /// What a tool answers: a value, or an [`Error`] that tells the caller the next step.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -69,6 +71,8 @@ struct Inner {
     cause: Option<String>,
     /// The database asks to run the whole call again.
     retry: bool,
+    /// Not a failure: the call cannot go on before this is answered.
+    question: Option<Question>,
 }
 
 impl Error {
@@ -80,6 +84,7 @@ impl Error {
             details: Map::new(),
             cause: None,
             retry: false,
+            question: None,
         }))
     }
 
@@ -154,6 +159,18 @@ impl Error {
         let mut error = Self::internal(cause);
         error.0.retry = true;
         error
+    }
+
+    /// The call ends here until the question is answered, and then runs again.
+    pub(crate) fn asks(question: Question) -> Self {
+        let mut error = Self::new(Code::Validation, question.message.clone());
+        error.0.question = Some(question);
+        error
+    }
+
+    /// The question that stands in the way, if that is what it is.
+    pub fn question(&self) -> Option<&Question> {
+        self.0.question.as_ref()
     }
 
     /// A conflict that only means that another call stored the same first: the call runs again, and finds it.

@@ -3,17 +3,21 @@
 mod admit;
 mod meant;
 mod nested;
+mod observe;
 mod repeat;
 mod reserved;
 mod run;
+mod selection;
 mod system;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use crate::access::{Principals, Shown};
 use crate::db::{Db, Tx};
+use crate::dialogue::{Dialogue, Question};
 use crate::error::{Code, Error, Result};
 use crate::id::Ids;
 use crate::registry::{Entry, Registry};
@@ -24,9 +28,10 @@ use crate::tool::ErrorShape;
 use admit::admit;
 use reserved::Reserved;
 
-pub use admit::{DISCOVERY, Selection};
 pub(crate) use meant::executor_for;
+pub use observe::Observer;
 pub use repeat::SHOWN_ONCE;
+pub use selection::{DISCOVERY, Selection};
 
 /// Everything a running server shares.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ pub struct Bureau {
     /// Where ids come from.
     pub ids: Ids,
     pub(crate) principals: Principals,
+    observer: OnceLock<Arc<dyn Observer>>,
+    committed: watch::Sender<()>,
 }
 
 /// How a call reached us: for the journal and the log, never for a decision.
@@ -64,6 +71,8 @@ pub struct Call {
     pub selection: Selection,
     /// How it came in.
     pub origin: Origin,
+    /// What its caller can be told and asked meanwhile.
+    pub dialogue: Dialogue,
 }
 
 /// What a call came to.
@@ -76,6 +85,8 @@ pub enum Outcome {
         /// Whether it describes an error.
         is_error: bool,
     },
+    /// Nothing was done yet: the call is to be made again with a reply to this in its dialogue.
+    Asks(Question),
     /// The caller is nobody: a transport with a status for that uses it.
     Unauthenticated(Error),
     /// There is no such tool; holds what to say.
@@ -97,7 +108,15 @@ impl From<Error> for Refusal {
 impl Bureau {
     /// A server over an open database.
     pub fn new(registry: Registry, db: Db, clock: Clock, ids: Ids) -> Arc<Self> {
-        Arc::new(Self { registry, db, clock, ids, principals: Principals::default() })
+        Arc::new(Self {
+            registry,
+            db,
+            clock,
+            ids,
+            principals: Principals::default(),
+            observer: OnceLock::new(),
+            committed: watch::Sender::default(),
+        })
     }
 
     /// Who shows this credential, right now.
@@ -111,11 +130,17 @@ impl Bureau {
     /// Carries out one call: who, tool, input, repeat, transaction, handler, journal, commit, answer.
     pub async fn call(self: &Arc<Self>, call: Call) -> Outcome {
         let name = call.tool.clone();
-        match self.run(call).await {
+        let started = std::time::Instant::now();
+        let outcome = self.run(call).await;
+        self.tell(&name, &outcome, started.elapsed());
+        match outcome {
             Ok(body) => Outcome::Done { body, is_error: false },
             Err(Refusal::UnknownTool(text)) => Outcome::UnknownTool(text),
             Err(Refusal::Error(error, _)) if error.code() == Code::Unauthenticated => Outcome::Unauthenticated(error),
             Err(Refusal::Error(error, shape)) => {
+                if let Some(question) = error.question() {
+                    return Outcome::Asks(question.clone());
+                }
                 let error = error.reported(&name, self.ids.next(self.clock.now()));
                 let mut body = error.to_json();
                 if let Some(shape) = shape {

@@ -25,10 +25,10 @@ pub(crate) async fn write(ctx: &mut Ctx, tool: &Tool, undoable: bool) -> Result<
         crate::rights::Credential::Session(session) => Val::Id(session),
         _ => Val::Null,
     };
-    let sql = Sql::with(
+    let mut sql = Sql::with(
         "INSERT INTO action_logs (id, tenant_id, organization_id, tool, label, actor_id, actor_label, session_id, transport, \
-         client, resource_kind, resource_id, state, undoable, change_count, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'done', $13, $14, $15, $15)",
+         client, resource_kind, resource_id, state, undoable, change_count, created_at, updated_at, position) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'done', $13, $14, $15, $15, ",
         [
             id.into(),
             ctx.principal.tenant_id.into(),
@@ -47,6 +47,7 @@ pub(crate) async fn write(ctx: &mut Ctx, tool: &Tool, undoable: bool) -> Result<
             ctx.now.into(),
         ],
     );
+    sql.push(ctx.tx.position()).push(")");
     ctx.tx.execute(&sql).await?;
     let tenant = ctx.principal.tenant_id;
     for (sequence, change) in (0_i64..).zip(&ctx.changes) {

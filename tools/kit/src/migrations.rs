@@ -14,6 +14,10 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_people"),
     migration!(3, "0003_contracts"),
     migration!(4, "0004_work"),
+    migration!(5, "0005_oauth"),
+    migration!(6, "0006_secrets"),
+    migration!(7, "0007_tasks"),
+    migration!(8, "0008_news"),
 ];
 
 #[cfg(test)]

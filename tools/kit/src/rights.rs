@@ -75,6 +75,9 @@ pub enum Credential {
     Session(Uuid),
     /// An API key; holds its id.
     ApiKey(Uuid),
+    /// An access token of the OAuth issuer; holds an id derived from that one token, since another token of the same
+    /// person may have been given other scopes.
+    OAuth(Uuid),
     /// The person at the machine, over stdio or the command line, with the database file in hand.
     LocalOwner,
 }

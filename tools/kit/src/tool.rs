@@ -4,6 +4,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::snake_case;
 use crate::ctx::Ctx;
+use crate::db::CALL_LIMIT_SECONDS;
 use crate::error::{Error, FieldError, Result};
 use crate::schema;
 use crate::table::Table;
@@ -90,6 +92,9 @@ pub(crate) type Prepare = Arc<dyn Fn(Map<String, Value>) -> Result<Prepared> + S
 /// A source system's own form of an error.
 pub(crate) type ErrorShape = fn(&Error) -> Map<String, Value>;
 
+/// How long a call of a tool that is [long](Tool::long) may run.
+pub const LONG_LIMIT: Duration = Duration::from_secs(60 * 60);
+
 /// Everything the server knows of one operation.
 #[derive(Clone)]
 pub struct Tool {
@@ -119,6 +124,8 @@ pub struct Tool {
     pub irreversible: Option<&'static str>,
     /// The field of its answer that is a secret, shown to the first caller only: a repeated answer leaves it out.
     pub shown_once: Option<&'static str>,
+    /// May run for as long as [`LONG_LIMIT`]: callers may have it answered later.
+    pub long: bool,
     /// Carries out another tool of this danger instead of doing something itself.
     pub(crate) executes: Option<Danger>,
     pub(crate) error_shape: Option<ErrorShape>,
@@ -263,6 +270,7 @@ impl Tool {
             destructive: matches!(effect, Effect::Delete),
             irreversible: None,
             shown_once: None,
+            long: false,
             executes: None,
             error_shape: None,
             input,
@@ -328,6 +336,17 @@ impl Tool {
         self.shown_once = Some(field);
         self
     }
+    /// May take long: it tells its progress, and works through [`Ctx::checkpoint`]s where it writes.
+    pub fn long(mut self) -> Self {
+        self.long = true;
+        self
+    }
+
+    /// How long a call of it may run.
+    pub fn limit(&self) -> Duration {
+        if self.long { LONG_LIMIT } else { Duration::from_secs(CALL_LIMIT_SECONDS) }
+    }
+
     /// Adds the source system's own error body to failed answers.
     pub fn error_shape(mut self, shape: fn(&Error) -> Map<String, Value>) -> Self {
         self.error_shape = Some(shape);

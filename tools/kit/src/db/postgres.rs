@@ -1,5 +1,6 @@
 //! PostgreSQL through sqlx: a pool, a transaction a call, row-level security as a second wall.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::encode::IsNull;
@@ -10,8 +11,8 @@ use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, PgTypeInfo, PgValueFormat,
 };
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Column as _, Encode, Executor as _, Postgres, Row as _, Type, TypeInfo as _,
-    ValueRef as _,
+    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Encode, Executor as _, PgConnection, Postgres,
+    Row as _, Type, TypeInfo as _, ValueRef as _,
 };
 use uuid::Uuid;
 
@@ -26,7 +27,12 @@ const CONNECTIONS: u32 = 16;
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 #[derive(Debug, Clone)]
-pub(super) struct Store(PgPool);
+pub(super) struct Store {
+    pool: PgPool,
+    /// A connection beside the pool whose session holds this process's claims, once there are any. When the process ends,
+    /// PostgreSQL ends the session, and its advisory locks with it.
+    claims: Arc<tokio::sync::Mutex<Option<PgConnection>>>,
+}
 
 impl Store {
     pub(super) async fn open(url: &str) -> Result<Self> {
@@ -51,14 +57,44 @@ impl Store {
                     "PostgreSQL cannot be reached: {error}. Check --database, the server and the password."
                 ))
             })?;
-        Ok(Self(pool))
+        Ok(Self { pool, claims: Arc::default() })
     }
 
     pub(super) async fn begin(&self, read_only: bool) -> Result<Session> {
-        let connection = self.0.acquire().await.map_err(failed)?;
+        let connection = self.pool.acquire().await.map_err(failed)?;
         let mut session = Session { connection: Some(connection), read_only };
         session.script(if read_only { "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" } else { "BEGIN" }).await?;
         Ok(session)
+    }
+
+    pub(super) async fn claim(&self, work: Uuid) -> Result<()> {
+        let mut claims = self.claims.lock().await;
+        let lock = || sqlx::query("SELECT pg_advisory_lock($1)").bind(claim_key(work));
+        if let Some(connection) = claims.as_mut()
+            && connection.execute(lock()).await.is_ok()
+        {
+            return Ok(());
+        }
+        // The first claim, or the session is gone, and all its claims with it.
+        let mut connection = self.pool.connect_options().connect().await.map_err(failed)?;
+        connection.execute(lock()).await.map_err(failed)?;
+        *claims = Some(connection);
+        Ok(())
+    }
+
+    pub(super) async fn release(&self, work: Uuid) {
+        if let Some(connection) = self.claims.lock().await.as_mut() {
+            // A session that is gone holds nothing.
+            let _ = connection.execute(sqlx::query("SELECT pg_advisory_unlock($1)").bind(claim_key(work))).await;
+        }
+    }
+
+    pub(super) async fn is_claimed(&self, work: Uuid) -> Result<bool> {
+        let mut session = self.begin(true).await?;
+        let rows = session.query("SELECT pg_try_advisory_xact_lock($1)", &[Val::Int(claim_key(work))]).await?;
+        session.rollback().await?;
+        let free: bool = rows.first().ok_or_else(|| Error::internal("a lock gave no answer"))?.get(0)?;
+        Ok(!free)
     }
 
     pub(super) async fn check(&self) -> Result<Vec<String>> {
@@ -84,7 +120,7 @@ impl Store {
     }
 
     pub(super) async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
     }
 }
 
@@ -118,6 +154,16 @@ impl Session {
     pub(super) async fn script(&mut self, text: &str) -> Result<()> {
         let statement = sqlx::raw_sql(AssertSqlSafe(text.to_owned()));
         self.connection()?.execute(statement).await.map_err(failed)?;
+        Ok(())
+    }
+
+    pub(super) async fn allow(&mut self, limit: Duration) -> Result<()> {
+        let millis = limit.as_millis().to_string();
+        self.query(
+            "SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)",
+            &[Val::Text(millis)],
+        )
+        .await?;
         Ok(())
     }
 
@@ -156,6 +202,11 @@ impl Drop for Session {
             connection.close_on_drop();
         }
     }
+}
+
+/// The number by which PostgreSQL knows a claim. Ids of work are random, so their first half tells them apart.
+fn claim_key(work: Uuid) -> i64 {
+    i64::from_ne_bytes(work.as_u64_pair().0.to_ne_bytes())
 }
 
 fn arguments(values: &[Val]) -> Result<PgArguments> {

@@ -4,6 +4,7 @@
 //! behind the first row of a statement. Calls run on the thread that asks; only the commit, which waits for the disk,
 //! steps aside.
 
+mod claims;
 mod records;
 
 use std::path::Path;
@@ -37,6 +38,7 @@ pub(super) struct Store {
     writer: Arc<tokio::sync::Mutex<Writer>>,
     /// Calls that wait for the writer: while there are any, the one that ends leaves the commit to them.
     waiting: Arc<AtomicUsize>,
+    claims: claims::Claims,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl Store {
             permits: Arc::new(Semaphore::new(READERS)),
             writer: Arc::new(tokio::sync::Mutex::new(Writer { timed, open: false, group: Vec::new() })),
             waiting: Arc::new(AtomicUsize::new(0)),
+            claims: claims::Claims::beside(path),
         })
     }
 
@@ -123,6 +126,18 @@ impl Store {
         let session = WriteSession { writer: Some(writer), store: self };
         session.connection()?.execute_batch("SAVEPOINT bureau_call").map_err(failed)?;
         Ok(session)
+    }
+
+    pub(super) fn claim(&self, work: uuid::Uuid) -> Result<()> {
+        self.claims.claim(work)
+    }
+
+    pub(super) fn release(&self, work: uuid::Uuid) {
+        self.claims.release(work);
+    }
+
+    pub(super) fn is_claimed(&self, work: uuid::Uuid) -> Result<bool> {
+        self.claims.is_claimed(work)
     }
 
     pub(super) async fn check(&self) -> Result<Vec<String>> {
@@ -181,7 +196,11 @@ impl Timed {
     }
 
     fn start_clock(&self) {
-        let limit = i64::try_from(CALL_LIMIT_SECONDS).unwrap_or(i64::MAX).saturating_mul(1000);
+        self.allow(Duration::from_secs(CALL_LIMIT_SECONDS));
+    }
+
+    fn allow(&self, limit: Duration) {
+        let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
         self.deadline.store(uptime_millis().saturating_add(limit), Ordering::Relaxed);
     }
 }
@@ -265,6 +284,12 @@ impl ReadSession {
         query(self.connection()?, text, values)
     }
 
+    pub(super) fn allow(&self, limit: Duration) -> Result<()> {
+        let timed = self.timed.as_ref().ok_or_else(|| Error::internal("the read session has ended"))?;
+        timed.allow(limit);
+        Ok(())
+    }
+
     pub(super) fn write_records(&self, table: &Table, text: &str, values: &[Val], json: &mut Vec<u8>) -> Result<i64> {
         let mut statement = self.connection()?.prepare_cached(text).map_err(failed)?;
         bind(&mut statement, values)?;
@@ -322,6 +347,12 @@ impl WriteSession {
         bind(&mut statement, values)?;
         let touched = statement.raw_execute().map_err(failed)?;
         Ok(u64::try_from(touched).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn allow(&self, limit: Duration) -> Result<()> {
+        let writer = self.writer.as_ref().ok_or_else(|| Error::internal("the write session has ended"))?;
+        writer.timed.allow(limit);
+        Ok(())
     }
 
     pub(super) fn script(&mut self, text: &str) -> Result<()> {

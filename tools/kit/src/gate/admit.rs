@@ -4,57 +4,22 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Bureau, Call};
+use super::{Bureau, Call, DISCOVERY, Selection};
 use crate::access::Shown;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::registry::Entry;
 use crate::rights::{Credential, Narrowing, Principal};
 
-/// Which tools may be used at all, whatever the caller's rights. Several selections add up to the strictest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// Only these toolsets; none means all.
-    pub toolsets: Option<Vec<String>>,
-    /// Only tools that change nothing.
-    pub read_only: bool,
-}
-
-impl Selection {
-    /// What both allow.
-    pub fn and(&self, other: &Self) -> Self {
-        let toolsets = match (&self.toolsets, &other.toolsets) {
-            (Some(one), Some(two)) => Some(one.iter().filter(|name| two.contains(name)).cloned().collect()),
-            (Some(one), None) | (None, Some(one)) => Some(one.clone()),
-            (None, None) => None,
-        };
-        Self { toolsets, read_only: self.read_only || other.read_only }
-    }
-
-    /// Why an entry is outside, or nothing.
-    fn refusal(&self, entry: &Entry) -> Option<String> {
-        if self.read_only && entry.tool.writes() {
-            return Some("this server or address is read-only".into());
-        }
-        // The discovery tools are how one finds what there is: they belong to every selection.
-        let toolsets = self.toolsets.as_ref().filter(|_| entry.toolset != DISCOVERY)?;
-        (!toolsets.iter().any(|name| name == entry.toolset)).then(|| {
-            format!(
-                "only the toolsets {} are switched on here, and this is one of {}",
-                toolsets.join(", "),
-                entry.toolset
-            )
-        })
-    }
-}
-
-/// The toolset of search, executors and batches, part of every selection.
-pub const DISCOVERY: &str = "discovery";
-
 impl Bureau {
     /// Whether a caller may use a tool under a selection: what `tools/list` shows.
     pub fn admits(&self, principal: &Principal, selection: &Selection, entry: &Entry) -> bool {
-        admit(principal, selection, entry).is_ok()
+        self.admission(principal, selection, entry).is_ok()
+    }
+
+    /// The same, with the refusal that a call would get: for what stands beside the tools, such as prompts.
+    pub fn admission(&self, principal: &Principal, selection: &Selection, entry: &Entry) -> Result<()> {
+        admit(principal, selection, entry)
     }
 
     /// The principal behind the connection's credential and the `_sessionToken` argument, which must agree.
@@ -95,7 +60,7 @@ fn may_act_as(connected: &Principal, named: &Principal) -> bool {
         return false;
     }
     let minted = match &connected.credential {
-        Credential::Session(id) | Credential::ApiKey(id) => {
+        Credential::Session(id) | Credential::ApiKey(id) | Credential::OAuth(id) => {
             named.credential == connected.credential || named.ancestry.contains(id)
         }
         Credential::LocalOwner => true,
@@ -110,9 +75,7 @@ fn may_act_as(connected: &Principal, named: &Principal) -> bool {
 /// Lets a caller at a tool, or says what stands in the way.
 pub(super) fn admit(principal: &Principal, selection: &Selection, entry: &Entry) -> Result<()> {
     let tool = &entry.tool;
-    if let Some(why) = selection.refusal(entry) {
-        return Err(Error::forbidden(format!("{} cannot be used: {why}.", tool.name)));
-    }
+    selection.check(entry)?;
     if !principal.may(&tool.rights) {
         let rights = tool.rights.join(" or ");
         let held = tool.rights.iter().any(|right| principal.holds(right));

@@ -12,6 +12,8 @@ impl Bureau {
     pub(super) fn entry_for(&self, call: &mut Call) -> Result<&Entry, Refusal> {
         let mut entry = self.find(&call.tool)?;
         if let Some(danger) = entry.tool.executes {
+            // What is switched off here must not open what lies behind it.
+            call.selection.check(entry)?;
             let executor = entry.tool.name;
             let (name, arguments) = executed(&mut call.arguments)?;
             entry = self.registry.find(&name).ok_or_else(|| Error::invalid("/name", self.unknown(&name)))?;
@@ -35,6 +37,15 @@ impl Bureau {
             call.arguments = arguments;
         }
         Ok(entry)
+    }
+
+    /// The tool that a call means, when it may take long: callers who can fetch the answer later are better off so.
+    pub fn long_tool(&self, tool: &str, arguments: &Map<String, Value>) -> Option<&Entry> {
+        let mut entry = self.registry.find(tool)?;
+        if entry.tool.executes.is_some() {
+            entry = self.registry.find(arguments.get("name")?.as_str()?)?;
+        }
+        entry.tool.long.then_some(entry)
     }
 
     fn find(&self, name: &str) -> Result<&Entry, Refusal> {

@@ -8,6 +8,7 @@ use super::run::guarded;
 use super::{Call, Refusal};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
+use crate::tool::Danger;
 
 impl Ctx {
     /// Carries out another tool inside this call, in a savepoint of its own: its failure takes back only itself.
@@ -20,6 +21,7 @@ impl Ctx {
             shown: None,
             selection: self.selection.clone(),
             origin: self.origin.clone(),
+            dialogue: self.dialogue.clone(),
         };
         let entry = bureau.entry_for(&mut call).map_err(|refusal| match refusal {
             Refusal::UnknownTool(text) => Error::invalid("/tool", text),
@@ -43,6 +45,7 @@ impl Ctx {
             )));
         }
         let prepared = (tool.prepare)(call.arguments)?;
+        self.destructive |= tool.danger() == Danger::Destructive;
         let (target, expected) = (self.target, self.expected_version);
         (self.target, self.expected_version) = (tool.target, reserved.expected_version);
         let (changes, effects) = (self.changes.len(), self.effects.len());

@@ -12,12 +12,15 @@ use super::repeat::{digest, storable, store_answer, stored_answer};
 use super::reserved::Reserved;
 use super::{Bureau, Call};
 use crate::ctx::Ctx;
-use crate::db::{CALL_LIMIT_SECONDS, Tx};
+use crate::db::Tx;
+use crate::deferred::{self, Deferral};
+use crate::derived::Steps;
+use crate::dialogue::{Question, Reply};
 use crate::error::{Error, Result};
 use crate::journal;
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
-use crate::tool::{Prepared, Tool};
+use crate::tool::{Danger, Prepared, Tool};
 
 /// How often a call runs again when the database says that it lost a race.
 const RETRIES: usize = 5;
@@ -31,6 +34,8 @@ impl Bureau {
             principal,
             selection: call.selection.clone(),
             origin: call.origin.clone(),
+            dialogue: call.dialogue.clone(),
+            destructive: tool.danger() == Danger::Destructive,
             now: self.clock.now(),
             tx,
             writes: tool.writes(),
@@ -39,6 +44,7 @@ impl Bureau {
             redoes: None,
             changes: Vec::new(),
             effects: Vec::new(),
+            steps: if tool.long { Steps::Kept } else { Steps::Whole },
         }
     }
 
@@ -58,6 +64,9 @@ impl Bureau {
             }
         };
         let mut ctx = self.ctx(tool, &call, principal, tx, &Reserved::default());
+        if tool.long {
+            ctx.tx.allow(tool.limit()).await?;
+        }
         let outcome = guarded(tool, prepared, &mut ctx).await;
         ctx.tx.commit().await?;
         outcome
@@ -106,11 +115,22 @@ impl Bureau {
         // 5. transaction
         let mut tx = self.db.write().await?;
         tx.enter(principal.tenant_id).await?;
+        if tool.long {
+            tx.allow(tool.limit()).await?;
+        }
         let mut ctx = self.ctx(tool, call, principal, tx, reserved);
-        match carry_out(&mut ctx, tool, call, reserved, prepared).await {
+        if tool.long && reserved.dry_run {
+            ctx.steps = Steps::Dropped;
+        }
+        let finished = tokio::select! {
+            finished = carry_out(&mut ctx, tool, call, reserved, prepared) => finished,
+            () = unwanted(call.dialogue.deferral.clone()) => Err(deferred::cancelled()),
+        };
+        match finished {
             // 8. commit, or roll back
             Ok(Finished { body, keep: true }) => {
                 ctx.tx.commit().await?;
+                self.committed.send_replace(());
                 Ok(body)
             }
             Ok(Finished { body, keep: false }) => {
@@ -122,6 +142,14 @@ impl Bureau {
                 Err(error)
             }
         }
+    }
+}
+
+/// Resolves once the caller of a deferred call wants it no more; never for other calls.
+async fn unwanted(deferral: Option<Deferral>) {
+    match deferral {
+        Some(deferral) => deferral.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -163,6 +191,7 @@ async fn carry_out(
         let members = preview.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
         return Ok(Finished { body: spliced(body, members), keep: false });
     }
+    confirm(ctx, tool)?;
     // 7. journal
     let undoable = !ctx.changes.is_empty() && tool.irreversible.is_none() && ctx.effects.is_empty();
     let action = journal::write(ctx, tool, undoable).await?;
@@ -171,20 +200,40 @@ async fn carry_out(
     if let (Some(key), Some(digest)) = (&reserved.idempotency_key, &digest) {
         store_answer(ctx, key, digest, &storable(tool, &body)?).await?;
     }
+    if let Some(deferral) = &call.dialogue.deferral {
+        deferred::keep_answer(ctx, deferral, &storable(tool, &body)?).await?;
+    }
     tracing::debug!(target: LOG, tool = tool.name, tenant = %ctx.principal.tenant_id, actor = ctx.principal.label, %action, "done");
     Ok(Finished { body, keep: true })
+}
+
+/// Lets the person behind the client decide about destructive work that is done, but not yet kept, where the server's
+/// policy wants it and the client can ask one.
+fn confirm(ctx: &Ctx, tool: &Tool) -> Result<()> {
+    if !ctx.destructive || !ctx.dialogue.confirms_destructive {
+        return Ok(());
+    }
+    let question = Question::new("confirm", format!("{}: {}. Go on?", tool.title, ctx.change_summary()));
+    match ctx.dialogue.ask(question)? {
+        None | Some(Reply::Accepted(_)) => Ok(()),
+        Some(Reply::Declined | Reply::Cancelled) => Err(Error::forbidden(
+            "The person at the client did not agree to this call, so nothing was changed. Do not repeat it unless they ask for it.",
+        )
+        .with("reason", "declined")),
+    }
 }
 
 /// Runs a handler so that a panic in it becomes an error, and it ends at the call's time limit.
 pub(super) async fn guarded(tool: &Tool, prepared: Prepared, ctx: &mut Ctx) -> Result<Vec<u8>> {
     // Inside the future already: a handler that is no async function may panic before it answers one.
     let future = async { prepared(ctx).await };
-    let limited = tokio::time::timeout(Duration::from_secs(CALL_LIMIT_SECONDS), CatchPanic(Box::pin(future)));
+    let limited = tokio::time::timeout(tool.limit(), CatchPanic(Box::pin(future)));
     match limited.await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => Err(Error::internal(format!("the handler of {} panicked", tool.name))),
         Err(_) => Err(Error::rate_limited(format!(
-            "The call took longer than {CALL_LIMIT_SECONDS} seconds and was stopped. Nothing was changed; ask for less at once."
+            "The call took longer than {} seconds and was stopped. Nothing was changed; ask for less at once.",
+            tool.limit().as_secs()
         ))),
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Bureau, Origin, Selection};
 use crate::ctx::Ctx;
+use crate::dialogue::Dialogue;
 use crate::error::{Error, Result};
 use crate::rights::{Credential, Narrowing, Principal};
 use crate::tool::BoxFuture;
@@ -44,6 +45,8 @@ impl Bureau {
             principal,
             selection: Selection::default(),
             origin: Origin { transport: "system", client: None },
+            dialogue: Dialogue::default(),
+            destructive: false,
             now: self.clock.now(),
             tx,
             writes: true,
@@ -52,6 +55,7 @@ impl Bureau {
             redoes: None,
             changes: Vec::new(),
             effects: Vec::new(),
+            steps: crate::derived::Steps::Whole,
         };
         let outcome = match work(&mut ctx).await {
             Ok(_) if !ctx.effects.is_empty() => Err(Error::internal("work of the system tried to send something out")),
@@ -61,6 +65,7 @@ impl Bureau {
             Ok(done) => {
                 crate::access::bump_epoch(&mut ctx.tx).await?;
                 ctx.tx.commit().await?;
+                self.committed.send_replace(());
                 Ok(done)
             }
             Err(error) => {
