@@ -55,8 +55,8 @@ struct Signals {
 /// One thing that happened to one record or resource.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A record changed; with the place of its kind among the known ones, if it is of one that can be read.
-    Changed(Change, Option<Kind>),
+    /// A record changed; with its kind, if it is of one that can be read.
+    Changed(Box<Change>, Option<Kind>),
     /// A resource of an extension changed.
     Updated(String),
 }

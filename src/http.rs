@@ -203,7 +203,8 @@ impl<'a> Incoming<'a> {
         let body = if is_post { read_body(body).await? } else { Bytes::new() };
         let incoming = Self { app, face, headers: head.headers, body, caller, peer, account };
         match head.method {
-            Method::GET => Err(Box::new(incoming.admitted(None, incoming.open_stream()).await)),
+            // Boxed, as what is rare and large: every request is moved about with room for all of it.
+            Method::GET => Err(Box::new(incoming.admitted(None, Box::pin(incoming.open_stream())).await)),
             Method::DELETE => Err(Box::new(incoming.admitted(None, incoming.end_session()).await)),
             _ => Ok(incoming),
         }
@@ -240,7 +241,7 @@ impl<'a> Incoming<'a> {
             return *refused(StatusCode::BAD_REQUEST, error(INVALID_REQUEST, why));
         }
         if text.trim_start().starts_with('[') {
-            return self.run_batch(text).await;
+            return Box::pin(self.run_batch(text)).await;
         }
         let message = match Message::read(text) {
             Ok(message) => message,
@@ -300,7 +301,7 @@ impl<'a> Incoming<'a> {
     async fn answer(&self, message: &Message<'_>, caller: Caller) -> HttpResponse {
         let era = caller.era;
         if streams::may_stream(message, &caller, &self.headers) {
-            return self.converse(message, caller).await;
+            return Box::pin(self.converse(message, caller)).await;
         }
         let caller = Arc::new(caller);
         let response = self.app.server.answer(self.face, message, caller.clone()).await;

@@ -197,6 +197,8 @@ pub(super) async fn page(
             "metrics are for programs on the same machine; start the server with --metrics-open to show them to all\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }
+    let sessions = app.server.service.sessions.count();
+    app.metrics.sessions_open.set(i64::try_from(sessions).unwrap_or(i64::MAX));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response()
 }

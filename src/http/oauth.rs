@@ -25,7 +25,7 @@ struct Why(&'static str);
 /// The credential of a request, with an access token of the issuer checked. Without an issuer it stays as it is.
 pub(super) async fn recognised(app: &App, shown: Option<Shown>, peer: Peer) -> Result<Option<Shown>, Refused> {
     let Some((oauth, credential)) = app.options.oauth.as_ref().zip(shown.clone()) else { return Ok(shown) };
-    let denied = match oauth.recognise(&app.server.bureau, credential).await {
+    let denied = match Box::pin(oauth.recognise(&app.server.bureau, credential)).await {
         Ok(shown) => return Ok(Some(shown)),
         Err(denied) => denied,
     };

@@ -21,7 +21,7 @@ pub trait Extension: Send + Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// Answers a call of one of its tools.
+    /// Answers a call of one of its tools. One that takes long may become a task: see [`super::tasks`].
     fn call<'a>(
         &'a self,
         tool: &'a str,

@@ -70,8 +70,10 @@ pub(super) async fn discover(service: Arc<Service>, caller: Arc<Caller>) -> Resu
     principal(&service.bureau, &caller).await?;
     let versions: Vec<&str> = std::iter::once(STATELESS).chain(HANDSHAKE.iter().copied()).collect();
     let mut capabilities = capabilities();
-    // Tasks are of this generation only.
-    capabilities["extensions"] = json!({TASKS: {}});
+    if let Some(capabilities) = capabilities.as_object_mut() {
+        // Tasks are of this generation only.
+        capabilities.insert("extensions".into(), json!({TASKS: {}}));
+    }
     let result = json!({
         "resultType": "complete", "supportedVersions": versions, "capabilities": capabilities,
         "instructions": INSTRUCTIONS, "ttlMs": DISCOVERY_LIFE_MILLIS, "cacheScope": "public",

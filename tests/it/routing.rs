@@ -42,7 +42,7 @@ const MANNERS: [Manner; 5] = [Manner::Session, Manner::Bare, Manner::Stateless, 
 /// tool that reads.
 fn question(manner: Manner, id: usize, word: &str) -> (String, &'static str) {
     let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
-    let through_a_tool = id.is_multiple_of(20);
+    let through_a_tool = id.is_multiple_of(50);
     let plain = matches!(manner, Manner::Plain | Manner::Batches);
     let (method, params) = match (through_a_tool, plain) {
         (true, true) => ("tool_search", format!(r#""query":"x","toolset":"{word}""#)),

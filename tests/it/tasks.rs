@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::dialogue::Wire;
 use crate::process::{Connection, Serving, soon};
+use crate::stdio::Assistant;
 use crate::support::{START, TestDatabase, Tester};
 
 const NO_TASK: &str =
@@ -698,6 +699,30 @@ async fn task_at(serving: &Serving, id: &Value, what: &str, holds: impl Fn(&Valu
         }
     };
     soon(what, found).await
+}
+
+/// An assistant that hangs up is not kept waiting by its tasks, and its next process knows what became of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_do_not_hold_back_the_end_of_a_process() {
+    let database = TestDatabase::new().await;
+    open::open(&database.location).await.unwrap().bureau.db.close().await;
+    add_stale_tags(&database, 40_000).await;
+    let request = |method: &str, mut params: Value| {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": tasks(),
+            "progressToken": 1,
+        });
+        json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
+    };
+    let mut assistant = Assistant::start(&database);
+    let call = request("tools/call", json!({"name": "fulltext_reindex", "arguments": {}}));
+    let id = assistant.told(call).await["result"]["taskId"].clone();
+    assistant.leave().await;
+    let mut assistant = Assistant::start(&database);
+    let shown = assistant.told(request("tasks/get", json!({"taskId": id}))).await["result"].clone();
+    assert_eq!((&shown["status"], &shown["error"]["code"]), (&json!("failed"), &json!(-32603)), "{shown}");
+    assistant.leave().await;
 }
 
 /// Two processes on one database; one of them is killed while it works.

@@ -38,8 +38,8 @@ const TRICKLE: u32 = 500;
 /// How long the trickle lasts at least; `--seconds` may make it longer.
 const TRICKLE_SECONDS: f64 = 30.0;
 
-/// Tokens are made by so many clients at once.
-const MINTERS: usize = 32;
+/// People to whom the sessions belong.
+const USERS: usize = 100;
 
 /// How a connection is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,23 +289,21 @@ async fn join(endpoint: &Endpoint, handshake: bool) -> Result<Session> {
     Ok(Session { connection, call })
 }
 
-/// Makes session tokens, each of its own.
+/// Makes session tokens for many people, each of its own. One person may have so many MCP sessions and no more.
 async fn mint(server: &Server, count: usize) -> Result<Vec<String>> {
     let mut minting = JoinSet::new();
-    for minter in 0..MINTERS {
-        let share = count / MINTERS + usize::from(minter < count % MINTERS);
-        let request = Request::call(&server.endpoint, "session_create", &json!({"label": "load", "ttl_minutes": 600}));
-        let mut connection = Connection::open(server.endpoint.address).await?;
+    for user in 0..USERS {
+        let share = count / USERS + usize::from(user < count % USERS);
+        let endpoint = person(&server.endpoint, user).await?;
         minting.spawn_local(async move {
+            let arguments = json!({"label": "load", "ttl_minutes": 600});
+            let mut connection = Connection::open(endpoint.address).await?;
             let mut tokens = Vec::with_capacity(share);
             for _ in 0..share {
-                let answer = connection.exchange(&request).await?;
-                ensure!(answer.is_success(), "session_create failed: {}", answer.excerpt());
-                let message: Value = serde_json::from_slice(answer.body)?;
-                let token = message.pointer("/result/structuredContent/session_token").and_then(Value::as_str);
-                tokens.push(token.context("session_create showed no token")?.to_owned());
+                let created = called(&mut connection, &endpoint, "session_create", &arguments).await?;
+                tokens.push(text_in(&created, "session_token")?);
             }
-            Ok(tokens)
+            Ok::<_, anyhow::Error>(tokens)
         });
     }
     let mut tokens = Vec::with_capacity(count);
@@ -313,4 +311,31 @@ async fn mint(server: &Server, count: usize) -> Result<Vec<String>> {
         tokens.extend(minted??);
     }
     Ok(tokens)
+}
+
+/// A new person with an API key.
+async fn person(owner: &Endpoint, number: usize) -> Result<Endpoint> {
+    let mut connection = Connection::open(owner.address).await?;
+    let name = format!("load{number}");
+    let user = json!({
+        "email": format!("{name}@load.example.com"), "first_name": "Load", "last_name": name, "role": "admin",
+    });
+    let user = called(&mut connection, owner, "user_create", &user).await?;
+    let key = json!({"name": name, "user_id": user.get("id")});
+    let key = called(&mut connection, owner, "api_key_create", &key).await?;
+    Ok(Endpoint { address: owner.address, token: Some(text_in(&key, "secret")?) })
+}
+
+/// What a tool answers, which must be a success.
+async fn called(connection: &mut Connection, endpoint: &Endpoint, tool: &str, arguments: &Value) -> Result<Value> {
+    let answer = connection.exchange(&Request::call(endpoint, tool, arguments)).await?;
+    ensure!(answer.is_success(), "{tool} failed: {}", answer.excerpt());
+    let mut message: Value = serde_json::from_slice(answer.body)?;
+    let result = message.pointer_mut("/result/structuredContent").map(Value::take);
+    result.with_context(|| format!("{tool} answered no object"))
+}
+
+fn text_in(object: &Value, key: &str) -> Result<String> {
+    let text = object.get(key).and_then(Value::as_str);
+    Ok(text.with_context(|| format!("no {key} in an answer"))?.to_owned())
 }

@@ -121,10 +121,14 @@ impl Bureau {
 
     /// Who shows this credential, right now.
     pub async fn principal(&self, shown: &Shown) -> Result<Arc<Principal>> {
-        let mut tx = self.db.read().await?;
-        let principal = self.principals.find(&mut tx, shown, self.clock.now()).await;
-        tx.commit().await?;
-        principal
+        // Boxed: it is large, seldom runs, and would be part of every future in which somebody might be looked up.
+        let found = Box::pin(async {
+            let mut tx = self.db.read().await?;
+            let principal = self.principals.find(&mut tx, shown, self.clock.now()).await;
+            tx.commit().await?;
+            principal
+        });
+        found.await
     }
 
     /// Carries out one call: who, tool, input, repeat, transaction, handler, journal, commit, answer.

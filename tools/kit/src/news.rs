@@ -105,7 +105,7 @@ pub enum Told {
     /// Somebody may do more or less than before.
     Rights,
     /// A record changed.
-    Changed(Change),
+    Changed(Box<Change>),
 }
 
 /// The part of a snapshot that news need.
@@ -184,7 +184,7 @@ impl Reader {
             let actions = self.actions(&mut tx, high, last).await?;
             let fresh: Vec<&Action> = actions.iter().filter(|action| !self.seen.contains_key(&action.id)).collect();
             for change in changes(&mut tx, &self.bureau.registry, &fresh).await? {
-                tell(Told::Changed(change));
+                tell(Told::Changed(Box::new(change)));
             }
             let Some(end) = self.note(&actions) else { break };
             last = Some(end);
@@ -481,7 +481,10 @@ mod tests {
             let plan: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
             let plan = plan.join("\n");
             assert!(plan.contains("action_logs_by_position"), "{plan}");
-            assert!(!plan.contains("SCAN action_logs") && !plan.contains("Seq Scan") && !plan.contains("TEMP B-TREE"), "{plan}");
+            assert!(
+                !plan.contains("SCAN action_logs") && !plan.contains("Seq Scan") && !plan.contains("TEMP B-TREE"),
+                "{plan}"
+            );
         }
     }
 }

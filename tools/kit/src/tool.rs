@@ -353,6 +353,11 @@ impl Tool {
         self
     }
 
+    /// Whether arguments can be read as this tool's input: the same decoding as a call's, without carrying it out.
+    pub fn check(&self, arguments: Map<String, Value>) -> Result<()> {
+        (self.prepare)(arguments).map(drop)
+    }
+
     /// What an executor must be allowed to do in order to run it.
     pub fn danger(&self) -> Danger {
         match self.effect {
