@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A walk through bureau with the MCP SDK for Python: find a tool, try it, use it, take it back.
+"""A walk through bureau with the MCP SDK for Python: find a tool, try it, use it, read what came of it, take it back.
 
     pip install mcp==2.3.0
     BUREAU_TOKEN=… examples/python_client.py
@@ -50,6 +50,11 @@ async def main():
 
         shown = await call(client, "task_show", id=task["num"])
         print(f"Task {shown['num']}, version {shown['version']}: {shown['title']}")
+
+        # Records are resources too, and prompts hold common workflows.
+        [record] = (await client.read_resource(f"bureau://task/{task['num']}")).contents
+        prompt = await client.get_prompt("plan_week", {"language": "pl"})
+        print(f"Read {record.uri}, and the prompt “{prompt.description}”")
 
         # Any write can be taken back.
         await call(client, "action_undo", undo_token=task["undo_token"])

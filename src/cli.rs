@@ -230,9 +230,23 @@ fn ended(outcome: Result<(), Failure>) -> ExitCode {
     }
 }
 
+/// Standard error that nobody has to read: a client that closed its end must not end the server with a log line.
+struct Log(std::io::Stderr);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(self.0.write(bytes).unwrap_or(bytes.len()))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
 /// Logs go to standard error, always: on stdio, standard output belongs to the protocol.
 fn log_to_stderr(cli: &Cli) {
-    let builder = tracing_subscriber::fmt().with_max_level(cli.log).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_max_level(cli.log).with_writer(|| Log(std::io::stderr()));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let outcome = match cli.log_format {
         LogFormat::Text => builder.with_ansi(colour).try_init(),

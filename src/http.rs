@@ -153,7 +153,8 @@ async fn rpc(State(app): State<App>, request: Request) -> HttpResponse {
 async fn serve_request(app: App, face: Face, path_toolsets: Option<String>, request: Request) -> HttpResponse {
     let token_came = request.headers().contains_key(header::AUTHORIZATION);
     let response = match Incoming::begin(&app, face, path_toolsets, request).await {
-        Ok(exchange) => exchange.run().await,
+        // Room for the answer only once the request is there: a connection that sends slowly holds little.
+        Ok(incoming) => Box::pin(incoming.run()).await,
         Err(refusal) => *refusal,
     };
     app.metrics.answered(face, oauth::with_challenge(&app, token_came, response))
@@ -289,6 +290,17 @@ impl<'a> Incoming<'a> {
                     self.answered(message.id(), Era::Handshake, response)
                 };
                 self.admitted(Some(&message), answer).await
+            }
+            // Plain JSON-RPC carries out what wants no answer, and answers nothing.
+            Kind::Notification if self.face == Face::Plain => {
+                let carried_out = async {
+                    let response = self.app.server.answer(self.face, &message, Arc::new(caller)).await;
+                    match response.error_code.filter(|code| is_unauthenticated(*code)) {
+                        Some(_) => unauthenticated("null", UNKNOWN_TOKEN),
+                        None => StatusCode::ACCEPTED.into_response(),
+                    }
+                };
+                self.admitted(Some(&message), carried_out).await
             }
             Kind::Notification | Kind::Response => match streams::notice(&message, &caller) {
                 Ok(()) => StatusCode::ACCEPTED.into_response(),

@@ -16,7 +16,7 @@ use crate::mcp::{Face, Server};
 use crate::rpc::{Caller, INVALID_REQUEST, Kind, Message, PARSE_ERROR, Response, error, id_in};
 
 /// Answers that may wait for a client that does not read; then its calls wait too.
-pub const QUEUE: usize = 256;
+pub const QUEUE: usize = 64;
 /// Requests that run at a time; the next one waits for its turn.
 const TURNS: usize = 64;
 /// What a unit of room is, in bytes: about what the smallest request costs while it waits.

@@ -93,6 +93,11 @@ pub(super) async fn answers(
                         Some(Response::new(message.id(), Err(cause)))
                     }
                     Ok(Kind::Request) => Some(server.answer(face, &message, caller).await),
+                    Ok(Kind::Notification) if face == Face::Plain => {
+                        // Carried out, and not answered.
+                        drop(server.answer(face, &message, caller).await);
+                        None
+                    }
                     Ok(_) => None,
                     Err(cause) => Some(Response::new(message.id(), Err(cause))),
                 }

@@ -15,8 +15,8 @@ use super::{Refused, refused};
 use crate::limits;
 use crate::rpc::{INVALID_REQUEST, Response, error};
 
-/// For the body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// For the body, from the end of the head.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Responses up to here are sent in one piece; longer ones without copying.
 const JOINED_BYTES: usize = 16 * 1024;
 

@@ -26,12 +26,15 @@ pub(super) const MESSAGES: &str = "/messages";
 /// Connections of this transport at a time.
 const MOST: usize = 1_000;
 
-/// Open connections by their id, each with the tenant and user or key it belongs to.
+/// A tenant, and a user or key of it.
+type Owner = (Uuid, Uuid);
+
+/// Open connections by their id, each with whom it belongs to.
 #[derive(Debug, Default)]
-pub(super) struct Pipes(Mutex<HashMap<String, ((Uuid, Uuid), Arc<Pipe>)>>);
+pub(super) struct Pipes(Mutex<HashMap<String, (Owner, Arc<Pipe>)>>);
 
 impl Pipes {
-    fn add(&self, owner: (Uuid, Uuid), pipe: Arc<Pipe>) -> Option<String> {
+    fn add(&self, owner: Owner, pipe: Arc<Pipe>) -> Option<String> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let id = mint(TokenKind::Session).replacen("bus_", "sse-", 1);
         (open.len() < MOST).then(|| {
@@ -40,7 +43,7 @@ impl Pipes {
         })
     }
 
-    fn find(&self, id: &str, owner: (Uuid, Uuid)) -> Option<Arc<Pipe>> {
+    fn find(&self, id: &str, owner: Owner) -> Option<Arc<Pipe>> {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(id).filter(|(known, _)| *known == owner).map(|(_, pipe)| pipe.clone())
     }
@@ -67,7 +70,7 @@ pub(super) async fn open(State(app): State<App>, request: Request) -> HttpRespon
     finished(&app, &headers, opened.await)
 }
 
-fn stream(app: &App, caller: Caller, owner: (Uuid, Uuid)) -> Result<HttpResponse, Refused> {
+fn stream(app: &App, caller: Caller, owner: Owner) -> Result<HttpResponse, Refused> {
     let (answers, mut queue) = mpsc::channel(QUEUE);
     let pipe = Arc::new(Pipe::new(app.server.clone(), caller, answers));
     let id = app.pipes.add(owner, pipe.clone()).ok_or_else(|| {
@@ -120,7 +123,7 @@ pub(super) async fn take(State(app): State<App>, request: Request) -> HttpRespon
 }
 
 /// Whose connection it is: its messages must come from the same user or key.
-async fn owner(app: &App, caller: &Caller) -> Result<(Uuid, Uuid), Refused> {
+async fn owner(app: &App, caller: &Caller) -> Result<Owner, Refused> {
     let Some(shown) = &caller.shown else { return Err(Box::new(unauthenticated("null", NO_TOKEN))) };
     match app.server.bureau.principal(shown).await {
         Ok(principal) => Ok((principal.tenant_id, principal.actor_id())),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
@@ -59,6 +59,18 @@ enum Bound {
     },
 }
 
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: u32 = 4_096;
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restarted server need not wait for connections of the one before; elsewhere the flag means something else.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// An accepted connection.
 pub(super) enum Stream {
     Tcp(TcpStream),
@@ -70,7 +82,7 @@ impl Listener {
     /// Binds an address. A socket file that nobody answers at is replaced, and only its owner may connect to the new one.
     pub async fn bind(address: &Address) -> io::Result<Self> {
         match address {
-            Address::Tcp(address) => TcpListener::bind(address).await.map(Bound::Tcp).map(Self),
+            Address::Tcp(address) => listener(*address).map(Bound::Tcp).map(Self),
             #[cfg(unix)]
             Address::Unix(path) => {
                 remove_stale(path).await?;

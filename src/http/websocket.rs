@@ -264,17 +264,19 @@ impl Connection {
             Ok(message) => message,
             Err(cause) => return refuse(&id_in(text), cause),
         };
-        match message.kind(true) {
-            Ok(Kind::Request) => {}
-            Ok(_) => return (None, false),
+        // What wants no answer is carried out all the same.
+        let answered = match message.kind(true) {
+            Ok(Kind::Request) => true,
+            Ok(Kind::Notification) => false,
+            Ok(Kind::Response) => return (None, false),
             Err(cause) => return refuse(message.id(), cause),
-        }
+        };
         let _permit = match self.app.fairness.enter(self.account.clone(), 1).await {
             Ok(permit) => permit,
             Err(limited) => return refuse(message.id(), limit_error(&limited)),
         };
         let response = server.answer(Face::Plain, &message, Arc::new(caller)).await;
         let revoked = response.error_code.is_some_and(is_unauthenticated) && !carries_session_token(&message);
-        (Some(response.joined()), revoked)
+        (answered.then(|| response.joined()), revoked)
     }
 }

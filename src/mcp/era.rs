@@ -8,10 +8,10 @@ use bureau_kit::dialogue::LogLevel;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{HANDSHAKE, STATELESS};
-use crate::rpc::{Era, INVALID_PARAMS, INVALID_REQUEST, Message, error};
+use crate::rpc::{Era, INVALID_PARAMS, INVALID_REQUEST, Message, error, present};
 
 /// The protocol's code for headers that disagree with the body.
 pub const HEADER_MISMATCH: i32 = -32020;
@@ -25,7 +25,6 @@ pub const TASKS: &str = "io.modelcontextprotocol/tasks";
 const NOT_THE_METHOD: &str = "the header Mcp-Method must name the method of the body";
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 /// What a client can do beside taking answers.
@@ -106,6 +105,27 @@ struct MetaParams<'a> {
     task_id: Option<Cow<'a, str>>,
 }
 
+/// What is looked at of `_meta`, each as sent.
+#[derive(Default, Deserialize)]
+struct Meta<'a> {
+    #[serde(borrow, default, rename = "io.modelcontextprotocol/protocolVersion", deserialize_with = "present")]
+    version: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "io.modelcontextprotocol/clientCapabilities", deserialize_with = "present")]
+    capabilities: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "io.modelcontextprotocol/clientInfo", deserialize_with = "present")]
+    client: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "io.modelcontextprotocol/logLevel", deserialize_with = "present")]
+    log_level: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "progressToken", deserialize_with = "present")]
+    progress_token: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ClientInfo<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
 impl MetaParams<'_> {
     /// What the header `Mcp-Name` must repeat, for the methods that have it.
     fn named(&self, method: &str) -> Option<Option<&str>> {
@@ -129,24 +149,25 @@ impl Envelope {
             }
             _ => MetaParams::default(),
         };
-        let meta: Map<String, Value> = match params.meta.map(RawValue::get) {
-            Some(object) if object.starts_with('{') => match args::parse(object) {
-                Ok(Value::Object(meta)) => meta,
-                Ok(_) => Map::new(),
-                Err(cause) => return Err(error(INVALID_PARAMS, format!("`_meta`: {cause}"))),
-            },
-            _ => Map::new(),
+        let meta: Meta<'_> = match params.meta.map(RawValue::get) {
+            Some(object) if object.starts_with('{') => {
+                serde_json::from_str(object).map_err(|cause| error(INVALID_PARAMS, format!("`_meta`: {cause}")))?
+            }
+            _ => Meta::default(),
         };
-        let progress_token = match meta.get("progressToken") {
+        let progress_token = match meta.progress_token.map(RawValue::get) {
             None => None,
-            Some(token @ (Value::String(_) | Value::Number(_))) => Some(token.to_string()),
+            Some(token) if token.starts_with(|first: char| matches!(first, '"' | '-') || first.is_ascii_digit()) => {
+                Some(token.to_owned())
+            }
             Some(_) => return Err(error(INVALID_PARAMS, "`progressToken` must be text or a number")),
         };
-        let stated = match meta.get(META_VERSION) {
+        let stated = match meta.version.map(|version| serde_json::from_str::<Cow<'_, str>>(version.get())) {
             None => None,
-            Some(Value::String(stated)) => Some(stated.as_str()),
-            Some(_) => return Err(error(INVALID_PARAMS, format!("`{META_VERSION}` must be text"))),
+            Some(Ok(stated)) => Some(stated),
+            Some(Err(_)) => return Err(error(INVALID_PARAMS, format!("`{META_VERSION}` must be text"))),
         };
+        let stated = stated.as_deref();
         let declared = header.and_then(|header| header("mcp-protocol-version"));
         if message.method.is_none() {
             return match declared.as_deref() {
@@ -181,13 +202,18 @@ impl Envelope {
                 Some(_) => {}
             }
         }
-        let Some(capabilities) = meta.get(META_CAPABILITIES).filter(|capabilities| capabilities.is_object()) else {
-            return Err(error(INVALID_PARAMS, format!("`_meta` must hold `{META_CAPABILITIES}`, an object")));
+        let capabilities = match meta.capabilities.map(RawValue::get) {
+            Some("{}") => Capabilities::default(),
+            Some(object) if object.starts_with('{') => match args::parse(object) {
+                Ok(declared) => Capabilities::of(&declared),
+                Err(cause) => return Err(error(INVALID_PARAMS, format!("`{META_CAPABILITIES}`: {cause}"))),
+            },
+            _ => return Err(error(INVALID_PARAMS, format!("`_meta` must hold `{META_CAPABILITIES}`, an object"))),
         };
-        let log_level = match meta.get(META_LOG_LEVEL) {
+        let log_level = match meta.log_level.map(|level| serde_json::from_str(level.get()).unwrap_or_default()) {
             None => None,
             Some(level) => Some(
-                log_level(level)
+                log_level(&level)
                     .map_err(|expected| error(INVALID_PARAMS, format!("`{META_LOG_LEVEL}` must be {expected}")))?,
             ),
         };
@@ -205,11 +231,12 @@ impl Envelope {
         if stated != STATELESS {
             return Err(unsupported(stated));
         }
-        let client = meta.get(META_CLIENT).and_then(|client| client.get("name")).and_then(Value::as_str);
+        // What a client calls itself decides nothing, so that an odd name is no name.
+        let client = meta.client.and_then(|client| serde_json::from_str::<ClientInfo<'_>>(client.get()).ok());
         Ok(Self {
             era: Era::Stateless,
-            client: client.map(str::to_owned),
-            capabilities: Capabilities::of(capabilities),
+            client: client.map(|client| client.name.into_owned()),
+            capabilities,
             log_level,
             progress_token,
             request: (method == "subscriptions/listen").then(|| message.id().to_owned()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bureau::mcp::{self, Server};
-use bureau::{catalog, open, stdio};
+use bureau::{catalog, http, open, stdio};
 use bureau_kit::access::Shown;
 use bureau_kit::ctx::Ctx;
 use bureau_kit::db::Db;
@@ -460,7 +460,7 @@ async fn an_http_session_is_asked_on_the_stream_and_may_lose_and_resume_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_of_a_session_can_be_cancelled_and_a_broken_connection_cancels_only_stateless_ones() {
+async fn a_request_of_a_session_can_be_cancelled() {
     let database = TestDatabase::new().await;
     let serving = Serving::on_new(&database).await;
     let made = serving.ok("person_create", json!({"name": "Łucja"})).await;
@@ -479,4 +479,81 @@ async fn a_request_of_a_session_can_be_cancelled_and_a_broken_connection_cancels
     assert!(events(&mut stream, |_| true).await.is_empty(), "a cancelled request is not answered");
     let shown = serving.ok("person_show", json!({"id": made["id"]})).await;
     assert_eq!(shown["name"], "Łucja");
+}
+
+/// Where calls of the tool below tell what becomes of them.
+static FATES: tokio::sync::Mutex<Vec<tokio::sync::mpsc::UnboundedSender<&str>>> =
+    tokio::sync::Mutex::const_new(Vec::new());
+
+/// Says that it has begun, and waits for ever; a minute is for ever here.
+async fn linger(ctx: &mut Ctx, _: Map<String, Value>) -> Result<Map<String, Value>> {
+    struct Fate(tokio::sync::mpsc::UnboundedSender<&'static str>);
+    impl Drop for Fate {
+        fn drop(&mut self) {
+            let _ = self.0.send("ended");
+        }
+    }
+    let fate = Fate(FATES.lock().await.pop().expect("somebody who wants to know"));
+    let _ = fate.0.send("begun");
+    ctx.progress(1, None, "begun");
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let _ = fate.0.send("finished");
+    Ok(Map::new())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_connection_cancels_a_stateless_request_and_no_request_of_a_session() {
+    let database = TestDatabase::new().await;
+    let db = Db::open(&database.location, bureau_kit::MIGRATIONS).await.unwrap();
+    let mut toolsets = catalog::toolsets();
+    let linger = Tool::read("linger", "", linger).title("Linger").about("Linger.");
+    toolsets.push(Toolset { name: "linger", about: "Tools that take their time.", tools: vec![linger] });
+    let registry = Registry::new(toolsets, &catalog::tables(), "{}").unwrap();
+    let bureau = Bureau::new(registry, db, Clock::System, Ids::system());
+    let token = open::found(&bureau, "Company", "owner@example.com", "Owner").await.unwrap().token;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let server = Server::new(bureau).unwrap();
+    tokio::spawn(http::serve(server, http::Options::default(), vec![listener.into()], std::future::pending()));
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::new();
+    let post = |version: &'static str, body: Value| {
+        client
+            .post(&url)
+            .bearer_auth(&token)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", version)
+            .header("mcp-method", body["method"].as_str().unwrap().to_owned())
+            .header("mcp-name", "linger")
+            .body(body.to_string())
+    };
+    let call = |meta: Value| json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "linger", "_meta": meta}});
+
+    let (fate, mut fates) = tokio::sync::mpsc::unbounded_channel();
+    FATES.lock().await.push(fate);
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+        "progressToken": 1,
+    });
+    let mut response = post("2026-07-28", call(meta)).send().await.unwrap();
+    let seen = events(&mut response, |message| message["method"] == "notifications/progress").await;
+    assert_eq!((seen.len(), seen[0].0.clone()), (1, None), "no event ids in this generation: {seen:?}");
+    drop(response);
+    assert_eq!(soon("the beginning", fates.recv()).await, Some("begun"));
+    assert_eq!(soon("the end", fates.recv()).await, Some("ended"), "it did not finish");
+
+    let (fate, mut fates) = tokio::sync::mpsc::unbounded_channel();
+    FATES.lock().await.push(fate);
+    let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"},
+    }});
+    let opened = post("2025-11-25", hello).send().await.unwrap();
+    let session = opened.headers()["mcp-session-id"].clone();
+    let request = post("2025-11-25", call(json!({"progressToken": 1}))).header("mcp-session-id", session);
+    let mut response = request.send().await.unwrap();
+    events(&mut response, |message| message["method"] == "notifications/progress").await;
+    drop(response);
+    assert_eq!(soon("the beginning", fates.recv()).await, Some("begun"));
+    assert_eq!(soon("the work", fates.recv()).await, Some("finished"));
 }

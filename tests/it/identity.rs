@@ -343,7 +343,10 @@ async fn a_session_is_never_wider_than_what_it_is_minted_from() {
         error("forbidden", "This session would have the toolset teams, which your own token leaves out.")
     );
     let mistake = refusal(&t, "session_create", json!({"toolsets": ["nonsense"]})).await["message"].to_string();
-    assert!(mistake.contains("/toolsets/0: expected one of") && mistake.contains("access, audit, search, teams"), "{mistake}");
+    assert!(
+        mistake.contains("/toolsets/0: expected one of") && mistake.contains("access, audit, search, teams"),
+        "{mistake}"
+    );
     // A role taken away is gone from the token at the next call.
     let id = t.ok("user_list", json!({"role": "user"})).await["items"][0]["id"].clone();
     t.ok("user_update", json!({"id": id, "role": "guest"})).await;

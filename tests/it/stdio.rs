@@ -392,6 +392,23 @@ async fn sigterm_ends_an_idle_process_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_read_the_log() {
+    let database = TestDatabase::new().await;
+    let mut command = bureau(&database, &["stdio", "--log", "trace"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    for id in 0..3 {
+        input.write_all(format!("{}\n", call_message(json!(id), "me", json!({}))).as_bytes()).await.unwrap();
+        let line = soon("an answer", output.next_line()).await.unwrap().expect("the process goes on");
+        assert_eq!(answer_in(&line)["id"], id);
+    }
+    drop(input);
+    assert_eq!(soon("the end", child.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_closed_output_ends_the_process() {
     let database = TestDatabase::new().await;
     let mut assistant = Assistant::start(&database);

@@ -16,6 +16,10 @@ fuzz_target!(|input: (u16, &str)| {
     let registry = REGISTRY.get_or_init(|| bureau::catalog::registry().expect("the registry"));
     let entries = registry.entries();
     let tool = &entries[usize::from(chosen) % entries.len()].tool;
+    // An executor's own arguments are taken apart by the gate.
+    if tool.name.starts_with("tool_call_") {
+        return;
+    }
     if let Err(error) = tool.check(arguments) {
         assert!(!error.message().is_empty());
         assert!(error.fields().iter().all(|field| field.path.starts_with('/')), "{error:?}");
