@@ -32,6 +32,10 @@ pub struct Refolded {
     pub rewritten: u64,
 }
 
+/// How long the writer is left to others between two steps. Another process on the same SQLite file only looks now and then
+/// whether it is free, and would else wait until all is done.
+const REST: std::time::Duration = std::time::Duration::from_millis(25);
+
 /// Rows of one step: few enough that nobody waits for the writer.
 const STEP: usize = 500;
 
@@ -52,6 +56,7 @@ impl Ctx {
             Steps::Kept => step.commit().await?,
             _ => step.rollback().await?,
         }
+        tokio::time::sleep(REST).await;
         let mut next = self.bureau.db.write().await?;
         next.enter(self.principal.tenant_id).await?;
         next.allow(crate::tool::LONG_LIMIT).await?;
