@@ -226,7 +226,7 @@ impl<'a> Incoming<'a> {
         let account = admission::known(app, shown.as_ref(), peer)?;
         let origin = Origin {
             transport: if face == Face::Mcp { "http" } else { "rpc" },
-            client: text_header(&head.headers, header::USER_AGENT.as_str()),
+            client: text_header(&head.headers, header::USER_AGENT.as_str()).map(str::to_owned),
         };
         let mut caller = Caller::new(shown, app.options.selection.and(&wanted.selection), origin);
         caller.list_all = app.options.list_all || wanted.list_all;

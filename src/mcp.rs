@@ -201,6 +201,13 @@ impl Server {
             tasks: tasks::Tasks::default(),
             sealing_key: OnceCell::new(),
         });
+        // A name of two would go to one of them past the rights of the other.
+        let added = service.extension.iter().flat_map(|extension| extension.tools());
+        for name in added.filter_map(|tool| Some(tool.get("name")?.as_str()?.to_owned())) {
+            if bureau.registry.find(&name).is_some() {
+                return Err(format!("the extension's tool {name} has the name of one of Bureau's own"));
+            }
+        }
         let mut mcp = Methods::new();
         for (name, method) in METHODS {
             let service = service.clone();

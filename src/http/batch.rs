@@ -22,7 +22,7 @@ impl Incoming<'_> {
         if let Err(cause) = serde_json::from_str::<&RawValue>(text) {
             return *refused(StatusCode::BAD_REQUEST, error(PARSE_ERROR, format!("This is no JSON: {cause}")));
         }
-        if self.face == Face::Mcp && version.as_deref().is_some_and(|version| version != "2025-03-26") {
+        if self.face == Face::Mcp && version.is_some_and(|version| version != "2025-03-26") {
             let cause =
                 error(INVALID_REQUEST, "this protocol revision has no batches; batch_call makes several calls one");
             return *refused(StatusCode::BAD_REQUEST, cause);

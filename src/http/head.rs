@@ -11,9 +11,9 @@ use crate::mcp::era::HEADER_MISMATCH;
 use crate::rpc::{INVALID_REQUEST, error};
 
 /// The only value of a header, as text.
-pub(super) fn text_header(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn text_header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?.trim().to_owned();
+    let value = values.next()?.to_str().ok()?.trim();
     // Two of one header could be read one way here and another way elsewhere.
     values.next().is_none().then_some(value)
 }

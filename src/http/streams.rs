@@ -36,7 +36,7 @@ pub(super) type Frames = mpsc::Sender<Result<Event, Infallible>>;
 pub(super) fn is_session_request(method: &Method, headers: &HeaderMap) -> bool {
     matches!(*method, Method::GET | Method::DELETE)
         && headers.contains_key(SESSION_ID)
-        && text_header(headers, "mcp-protocol-version").as_deref() != Some(crate::mcp::STATELESS)
+        && text_header(headers, "mcp-protocol-version") != Some(crate::mcp::STATELESS)
 }
 
 /// Whether messages may come before the answer to a request, and its client takes a stream.
@@ -84,7 +84,7 @@ impl Incoming<'_> {
     pub(super) async fn session(&self) -> Result<Option<Arc<Session>>, Refused> {
         let service = &self.app.server.service;
         let Some(id) = text_header(&self.headers, SESSION_ID) else { return Ok(None) };
-        if let Some(session) = service.sessions.find(&id, service.now())
+        if let Some(session) = service.sessions.find(id, service.now())
             && session.belongs_to(&service.bureau, self.caller.shown.as_ref()).await
         {
             return Ok(Some(session));
@@ -105,7 +105,7 @@ impl Incoming<'_> {
         }
         let (stream, after) = match text_header(&self.headers, "last-event-id") {
             None => (session.standing.clone(), session.standing.last()),
-            Some(event) => match session.stream_of(&event) {
+            Some(event) => match session.stream_of(event) {
                 Some(found) => found,
                 None => {
                     let cause =

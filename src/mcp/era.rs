@@ -91,7 +91,7 @@ impl Envelope {
 }
 
 /// The value of a header by name; none when it is absent, or there twice.
-pub type Headers<'a> = dyn Fn(&str) -> Option<String> + 'a;
+pub type Headers<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
 
 #[derive(Default, Deserialize)]
 struct MetaParams<'a> {
@@ -170,17 +170,17 @@ impl Envelope {
         let stated = stated.as_deref();
         let declared = header.and_then(|header| header("mcp-protocol-version"));
         if message.method.is_none() {
-            return match declared.as_deref() {
+            return match declared {
                 Some(STATELESS) => Err(error(INVALID_REQUEST, "in this protocol revision clients answer nothing")),
                 _ => Ok(Self::handshake()),
             };
         }
         let method = message.method.as_deref().unwrap_or_default();
         let Some(stated) = stated else {
-            return match declared.as_deref() {
+            return match declared {
                 // Only requests must tell their version in the body too.
                 Some(STATELESS) if message.is_notification() => {
-                    if header.and_then(|header| header("mcp-method")).as_deref() != Some(method) {
+                    if header.and_then(|header| header("mcp-method")) != Some(method) {
                         return Err(error(HEADER_MISMATCH, NOT_THE_METHOD));
                     }
                     Ok(Self { era: Era::Stateless, ..Self::handshake() })
@@ -191,7 +191,7 @@ impl Envelope {
             };
         };
         if header.is_some() {
-            match declared.as_deref() {
+            match declared {
                 None => return Err(error(HEADER_MISMATCH, "the header MCP-Protocol-Version is missing")),
                 Some(version) if version != stated => {
                     return Err(error(
@@ -218,11 +218,11 @@ impl Envelope {
             ),
         };
         if let Some(header) = header {
-            if header("mcp-method").as_deref() != Some(method) {
+            if header("mcp-method") != Some(method) {
                 return Err(error(HEADER_MISMATCH, NOT_THE_METHOD));
             }
             if let Some(name) = params.named(method) {
-                let repeated = header("mcp-name").map(|name| plain_header("Mcp-Name", &name)).transpose()?;
+                let repeated = header("mcp-name").map(|name| plain_header("Mcp-Name", name)).transpose()?;
                 if repeated.as_deref() != name {
                     return Err(error(HEADER_MISMATCH, "the header Mcp-Name must repeat the name in the body"));
                 }
@@ -246,7 +246,7 @@ impl Envelope {
 
 /// Whether a message means the stateless generation, also when its envelope is wrong.
 pub fn is_meant_stateless(message: &Message<'_>, header: &Headers<'_>) -> bool {
-    header("mcp-protocol-version").as_deref() == Some(STATELESS) || message.params_text().contains(META_VERSION)
+    header("mcp-protocol-version") == Some(STATELESS) || message.params_text().contains(META_VERSION)
 }
 
 /// A log level on the wire; else what was expected.
@@ -258,13 +258,13 @@ pub(super) fn log_level(level: &Value) -> Result<LogLevel, String> {
 }
 
 /// A header value out of its Base64 wrapping, where it has one.
-pub(super) fn plain_header(name: &str, value: &str) -> Result<String, ErrorObjectOwned> {
+pub(super) fn plain_header<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, ErrorObjectOwned> {
     let Some(wrapped) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) else {
-        return Ok(value.to_owned());
+        return Ok(Cow::Borrowed(value));
     };
     let unreadable = || error(HEADER_MISMATCH, format!("the header {name} is not valid Base64"));
     let bytes = base64::engine::general_purpose::STANDARD.decode(wrapped).map_err(|_| unreadable())?;
-    String::from_utf8(bytes).map_err(|_| unreadable())
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| unreadable())
 }
 
 fn unsupported(version: &str) -> ErrorObjectOwned {
@@ -282,7 +282,7 @@ mod tests {
 
     fn era(body: &str, headers: &[(&str, &str)]) -> Result<Era, i32> {
         let message = Message::read(body).unwrap();
-        let header = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let header = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         Envelope::of(&message, Some(&header)).map(|envelope| envelope.era).map_err(|error| error.code())
     }
 

@@ -85,10 +85,10 @@ pub(super) fn check_parameter_headers(
     for (name, property) in properties.into_iter().flatten() {
         let Some(suffix) = property.get("x-mcp-header").and_then(Value::as_str) else { continue };
         let named = format!("mcp-param-{}", suffix.to_ascii_lowercase());
-        let repeated = header(&named).map(|value| plain_header(&named, &value)).transpose()?;
+        let repeated = header(&named).map(|value| plain_header(&named, value)).transpose()?;
         let given = params.get("arguments").and_then(|arguments| arguments.get(name)).filter(|value| !value.is_null());
         let given = given.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-        if repeated != given {
+        if repeated.as_deref() != given.as_deref() {
             let text = format!("the header Mcp-Param-{suffix} must repeat the argument `{name}`");
             return Err(crate::rpc::error(HEADER_MISMATCH, text));
         }

@@ -35,7 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     for headers in [false, true] {
-        let header = |name: &str| (name == "mcp-protocol-version").then(|| "2026-07-28".to_owned());
+        let header = |name: &str| (name == "mcp-protocol-version").then_some("2026-07-28");
         let outcome = Envelope::of(&message, headers.then_some(&header));
         if let Err(error) = outcome {
             let response = loose == Ok(Kind::Response) && error.code() == -32600;
