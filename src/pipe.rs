@@ -24,8 +24,8 @@ const ROOM_UNIT: usize = 8 * 1024;
 /// Units of room for requests without an answer yet: 16 MiB.
 const ROOM: usize = 2 * 1024;
 
-#[derive(Debug)]
 /// One client's messages over one connection, whatever carries them.
+#[derive(Debug)]
 pub struct Pipe {
     server: Arc<Server>,
     caller: Caller,
@@ -74,6 +74,8 @@ impl Pipe {
         self.hang_up();
         let all = u32::try_from(ROOM).unwrap_or(u32::MAX);
         let _ = self.room.acquire_many(all).await;
+        // A client may hang up right behind its `initialize`: the session came only now.
+        self.hang_up();
     }
 
     /// An error about a message that could not be read.

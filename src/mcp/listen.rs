@@ -270,6 +270,9 @@ pub(crate) async fn follow(
                     }
                     outlet.send(&message).await;
                 }
+                if outlet.is_closed() {
+                    break;
+                }
             }
         });
         session.tell_with(changes, task.abort_handle());

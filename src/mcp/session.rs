@@ -61,6 +61,14 @@ impl Outlet {
         }
     }
 
+    /// Whether nobody reads any more, and nobody will.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Queue(queue) => queue.is_closed(),
+            Self::Stream(stream) => lock(&stream.state).ended,
+        }
+    }
+
     /// Sends what must arrive.
     pub async fn send(&self, message: &Value) {
         let message = Bytes::from(message.to_string());

@@ -392,6 +392,27 @@ async fn sigterm_ends_an_idle_process_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_right_after_its_hello_keeps_nobody_waiting() {
+    let database = TestDatabase::new().await;
+    open::open(&database.location).await.unwrap().bureau.db.close().await;
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}, "clientInfo": {"name": "t", "version": "1"},
+    }});
+    for wait in [false, true] {
+        let mut assistant = Assistant::start(&database);
+        assistant.send(hello.to_string()).await;
+        if wait {
+            assert_eq!(assistant.answer().await["id"], 1);
+        }
+        let start = Instant::now();
+        drop(assistant.input.take());
+        let rest = assistant.rest().await;
+        assert_eq!(rest.len(), usize::from(!wait), "{rest:?}");
+        assistant.ends_promptly(start).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_has_to_read_the_log() {
     let database = TestDatabase::new().await;
     let mut command = bureau(&database, &["stdio", "--log", "trace"]);
