@@ -20,6 +20,7 @@ use crate::db::{Db, Tx};
 use crate::dialogue::{Dialogue, Question};
 use crate::error::{Code, Error, Result};
 use crate::id::Ids;
+use crate::outbox::Outbox;
 use crate::registry::{Entry, Registry};
 use crate::rights::Principal;
 use crate::time::Clock;
@@ -47,6 +48,8 @@ pub struct Bureau {
     pub(crate) principals: Principals,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
+    /// What leaves the database, as far as this process carries it.
+    pub outbox: Outbox,
 }
 
 /// How a call reached us: for the journal and the log, never for a decision.
@@ -116,6 +119,7 @@ impl Bureau {
             principals: Principals::default(),
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
+            outbox: Outbox::default(),
         })
     }
 

@@ -60,6 +60,8 @@ pub(super) async fn run(db: &Db, migrations: &[Migration]) -> Result<()> {
         return Ok(());
     }
     let mut tx = db.write().await?;
+    // A migration may have to move rows of all tenants.
+    tx.enter_all().await?;
     let done = applied(&mut tx, db.dialect(), migrations).await?;
     for migration in migrations.iter().filter(|migration| migration.number > done) {
         tx.script(&translated(migration.sql, db.dialect())).await?;
