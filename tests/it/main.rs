@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod callers;
 mod clients;
 mod completion;
 mod conformance;
@@ -26,12 +27,15 @@ mod dice;
 mod generated;
 mod http;
 mod identity;
+mod isolation;
 mod kill;
 mod malformed;
 mod news;
 mod oauth;
 mod openrpc;
+mod oracle;
 mod origins;
+mod permissions;
 mod process;
 mod prompts;
 mod races;
