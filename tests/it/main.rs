@@ -29,6 +29,7 @@ mod http;
 mod identity;
 mod isolation;
 mod kill;
+mod login;
 mod malformed;
 mod news;
 mod oauth;
