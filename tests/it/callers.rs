@@ -10,7 +10,7 @@ use bureau_kit::time::Instant;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::oracle::{Limits, names};
+use crate::oracle::{Held, Limits, names};
 use crate::support::Tester;
 use crate::world::World;
 
@@ -18,8 +18,7 @@ use crate::world::World;
 pub struct Caller {
     pub name: String,
     pub tester: Tester,
-    /// Features that the person or key behind the token holds.
-    pub held: Vec<String>,
+    pub held: Held,
     pub limits: Limits,
     /// Whether the token has no write left.
     pub spent: bool,
@@ -27,7 +26,7 @@ pub struct Caller {
 
 impl Caller {
     fn new(name: &str, tester: Tester, held: &[String]) -> Self {
-        Self { name: name.to_owned(), tester, held: held.to_vec(), limits: Limits::default(), spent: false }
+        Self { name: name.to_owned(), tester, held: Held::of(held), limits: Limits::default(), spent: false }
     }
 
     /// A session minted by this caller; `limits` is what the new token must be narrowed to.
@@ -100,7 +99,10 @@ pub async fn with_oauth(owner: &Tester, token: &str, email: &str, may_write: boo
 pub async fn callers(world: &World) -> Vec<Caller> {
     let owner = &world.owner;
     let features = role_features(owner).await;
-    let everything = Caller::new("the owner's key", owner.clone(), &features["owner"]);
+    let mut everything = Caller::new("the owner's key", owner.clone(), &features["owner"]);
+    // Whoever starts a server first administers the installation, too.
+    everything.held.super_admin = true;
+    let second = owner.other_tenant().await;
     let mut callers = Vec::new();
     for code in features.keys() {
         let id = user(owner, code, json!([code])).await;
@@ -112,8 +114,10 @@ pub async fn callers(world: &World) -> Vec<Caller> {
     callers.extend(granted(world).await);
     callers.extend(narrowed(&everything, world).await);
 
-    let shown = Shown::LocalOwner;
-    callers.push(Caller::new("the local owner", Tester { shown, ..owner.clone() }, &features["owner"]));
+    callers.push(Caller::new("the owner of a second company", second, &features["owner"]));
+    let mut local = Caller::new("the local owner", Tester { shown: Shown::LocalOwner, ..owner.clone() }, &[]);
+    local.held = everything.held.clone();
+    callers.push(local);
     user(owner, "oauth user", json!(["user"])).await;
     for (may_write, name) in [(true, "OAuth with write"), (false, "OAuth with read")] {
         let tester = with_oauth(owner, name, "oauth-user@callers.example.com", may_write).await;
@@ -193,7 +197,8 @@ async fn narrowed(everything: &Caller, world: &World) -> Vec<Caller> {
     let of_key = key.session("its session", json!({}), key.limits.clone()).await;
     let assistant = everything.tester.ok("ai_session_key_create", json!({})).await;
     let assistant = everything.tester.with_token(assistant["sessionToken"].as_str().unwrap());
-    let assistant = Caller::new("an assistant's session", assistant, &everything.held);
+    let mut assistant = Caller::new("an assistant's session", assistant, &[]);
+    assistant.held = everything.held.clone();
     vec![
         by_features,
         child,

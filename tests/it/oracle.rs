@@ -13,6 +13,8 @@ pub struct Published {
     pub writes: bool,
     pub destructive: bool,
     pub irreversible: bool,
+    /// Needs no credential.
+    pub public: bool,
     /// Any of these is enough.
     pub rights: Vec<String>,
 }
@@ -30,6 +32,7 @@ pub fn published() -> BTreeMap<String, Published> {
                 writes: tool["effect"] != "read",
                 destructive: tool["annotations"]["destructiveHint"] == true,
                 irreversible: tool.get("irreversible").is_some(),
+                public: tool["public"] == true,
                 rights: names(&tool["rights"]),
             };
             (tool["name"].as_str().unwrap().to_owned(), published)
@@ -51,6 +54,30 @@ pub fn gives(grant: &str, right: &str) -> bool {
     }
 }
 
+/// Above what concerns the whole installation; only its administrators hold what lies below.
+const INSTALLATION: &[&str] = &["configs", "directory.tenants", "feature_toggles"];
+
+/// What the person or key behind a token holds.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    pub features: Vec<String>,
+    /// Administers the installation.
+    pub super_admin: bool,
+}
+
+impl Held {
+    pub fn of(features: &[String]) -> Self {
+        Self { features: features.to_vec(), super_admin: false }
+    }
+
+    /// Whether the right is held, whatever the token.
+    pub fn gives(&self, right: &str) -> bool {
+        let below = |place: &&str| right == *place || right.starts_with(&format!("{place}."));
+        let reserved = INSTALLATION.iter().any(|place| below(&place));
+        self.super_admin || (!reserved && self.features.iter().any(|grant| gives(grant, right)))
+    }
+}
+
 /// What a token was narrowed to.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
@@ -60,10 +87,10 @@ pub struct Limits {
 }
 
 /// Why a tool may not be used: what the refusal must say is missing.
-pub fn missing(held: &[String], limits: &Limits, tool: &Published) -> Option<String> {
+pub fn missing(held: &Held, limits: &Limits, tool: &Published) -> Option<String> {
     let left =
         |right: &String| limits.features.as_ref().is_none_or(|list| list.iter().any(|grant| gives(grant, right)));
-    let usable = |right: &String| held.iter().any(|grant| gives(grant, right)) && left(right);
+    let usable = |right: &String| held.gives(right) && left(right);
     if !tool.rights.is_empty() && !tool.rights.iter().any(usable) {
         return Some(tool.rights.join(" or "));
     }

@@ -160,7 +160,7 @@ async fn nobody(tester: &Tester, tool: &str, arguments: Map<String, Value>) -> O
         arguments,
         shown: None,
         selection: tester.selection.clone(),
-        origin: Origin { transport: "test", client: None },
+        origin: Origin { transport: "test", ..Origin::default() },
         dialogue: Dialogue::default(),
     };
     tester.bureau.call(call).await
@@ -230,7 +230,7 @@ async fn nobody_and_tokens_that_have_ended_get_nothing() {
     assert_eq!(closed.await.unwrap(), 1);
     testers.push(("the owner of a closed company", other));
 
-    let before = world.owner.dump().await;
+    let (before, tools) = (world.owner.dump().await, published());
     let mut cells = 0;
     for entry in world.owner.bureau.registry.entries() {
         let name = entry.tool.name;
@@ -243,8 +243,15 @@ async fn nobody_and_tokens_that_have_ended_get_nothing() {
             assert!(matches!(outcome, Outcome::Unauthenticated(_)), "{who} at {name}: {outcome:?}");
             cells += 2;
         }
-        let outcome = nobody(&world.owner, name, Map::new()).await;
-        assert!(matches!(outcome, Outcome::Unauthenticated(_)), "nobody at {name}: {outcome:?}");
+        // Public tools are there for nobody; what they want is another matter.
+        let outcome = nobody(&world.owner, name, Map::from_iter([("no_such_argument".to_owned(), json!(1))])).await;
+        let expected = if tools[name].public { "validation" } else { "unauthenticated" };
+        let code = match &outcome {
+            Outcome::Done { body, .. } => serde_json::from_slice::<Value>(body).unwrap()["code"].clone(),
+            Outcome::Unauthenticated(error) => error.to_json()["code"].clone(),
+            other => panic!("nobody at {name}: {other:?}"),
+        };
+        assert_eq!(code, expected, "nobody at {name}");
         cells += 1;
     }
     assert_eq!(difference(&before, &world.owner.dump().await), "");
