@@ -76,6 +76,7 @@ pub(crate) async fn write(ctx: &mut Ctx, tool: &Tool, undoable: bool) -> Result<
         outbox::put(&mut ctx.tx, tenant, item, id, &effect, ctx.now).await?;
         ctx.resent = true;
     }
+    crate::events::tell(ctx, id).await?;
     Ok(id)
 }
 
