@@ -9,7 +9,7 @@ use clap::builder::BoolishValueParser;
 use tokio::sync::watch;
 
 use super::oauth::OAuthArgs;
-use super::outside::{OutsideArgs, tell_waiting};
+use super::outside::{OutsideArgs, TrustArgs, tell_waiting};
 use super::{DatabaseArgs, Failure, SelectionArgs, local_credential, say};
 use crate::http;
 use crate::mcp::{self, Confirm, Server};
@@ -44,6 +44,8 @@ pub(super) struct ServeArgs {
     oauth: OAuthArgs,
     #[command(flatten)]
     outside: OutsideArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Speak TLS with the certificate chain in this PEM file; it is read again when it changes, and at SIGHUP.
     #[arg(long, env = "BUREAU_TLS_CERT", value_name = "PATH", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -69,6 +71,8 @@ pub(super) struct StdioArgs {
     selection: SelectionArgs,
     #[command(flatten)]
     outside: OutsideArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// The address by which people reach a server on this database, such as https://bureau.example.com: mails link to it.
     #[arg(long, env = "BUREAU_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
@@ -140,6 +144,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
         }
     }
     let reached = args.oauth.public_url().or(places.first().map(|place| place.url.as_str())).unwrap_or_default();
+    args.trust.configure(&bureau);
     let dispatcher = args.outside.dispatcher(&bureau, reached)?;
     let options = http::Options {
         selection,
@@ -254,6 +259,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     if args.outside.sends_mail() && args.public_url.is_none() {
         return Err(Failure::usage("Mails link to a server that people reach: name its address with --public-url."));
     }
+    args.trust.configure(&bureau);
     let dispatcher = args.outside.dispatcher(&bureau, args.public_url.as_deref().unwrap_or_default())?;
     let server = Server::with(bureau.clone(), mcp_options(args.confirm)).map_err(Failure::start)?;
     let (end, ending) = watch::channel(());

@@ -51,6 +51,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod webhooks;
 mod websocket;
 mod work;
 mod world;

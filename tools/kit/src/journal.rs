@@ -81,7 +81,7 @@ async fn write_log(ctx: &mut Ctx, tool: &Tool, undoable: bool, id: Uuid) -> Resu
     if ctx.changes.iter().any(|change| change.table.rights) {
         crate::access::bump_epoch(&mut ctx.tx).await?;
     }
-    Ok(())
+    crate::events::tell(ctx, id).await
 }
 
 /// What is to be done outside. Also of a call in no tenant, such as the mail that opens an account.

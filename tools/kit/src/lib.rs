@@ -16,7 +16,9 @@ pub mod deferred;
 mod derived;
 pub mod dialogue;
 pub mod discovery;
+pub mod egress;
 pub mod error;
+pub mod events;
 pub mod family;
 pub mod gate;
 pub mod id;
@@ -41,6 +43,7 @@ pub mod time;
 pub mod token;
 pub mod tool;
 pub mod value;
+pub mod vault;
 
 pub use migrations::MIGRATIONS;
 
