@@ -9,7 +9,7 @@ use clap::builder::BoolishValueParser;
 use tokio::sync::watch;
 
 use super::oauth::OAuthArgs;
-use super::{DatabaseArgs, Failure, SelectionArgs, local_credential, say};
+use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, local_credential, say};
 use crate::http;
 use crate::mcp::{self, Confirm, Server};
 use crate::open::{self, Opened};
@@ -30,6 +30,8 @@ pub(super) struct ServeArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// Fill an empty database with a believable company to try things on.
     #[arg(long, env = "BUREAU_DEMO", value_parser = BoolishValueParser::new())]
     demo: bool,
@@ -64,6 +66,8 @@ pub(super) struct StdioArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// When the person behind the client is asked before destructive work is kept, where the client can ask one.
     #[arg(long, env = "BUREAU_CONFIRM", value_enum, default_value_t, value_name = "WHEN")]
     confirm: Confirm,
@@ -98,6 +102,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let public_host = args.oauth.public_host()?;
     let stops = stop_requests();
     let Opened { bureau, founded } = open::open(&location).await?;
+    bureau.log_reads(args.audit.access_log);
     let fresh = founded.is_some();
     let token = match (founded, args.demo) {
         (Some(founded), false) => Some(founded.token),
@@ -144,7 +149,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let server = Server::with(bureau.clone(), mcp_options(args.confirm)).map_err(Failure::start)?;
     let served = async {
         http::serve(server, options, listeners, asked(stops.clone(), 1)).await;
-        bureau.db.close().await;
+        bureau.close().await;
     };
     tokio::select! {
         () = served => {}
@@ -231,6 +236,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
     let Opened { bureau, founded } = open::open(&location).await?;
+    bureau.log_reads(args.audit.access_log);
     if founded.is_some() {
         // Whoever starts this holds the file and acts as its owner: no token is needed, and none is shown.
         tracing::info!(
@@ -242,7 +248,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let options = stdio::Options { shown: local_credential(), selection, list_all };
     let input = tokio::io::BufReader::with_capacity(64 * 1024, tokio::io::stdin());
     stdio::serve(server, options, input, tokio::io::stdout(), asked(stop_requests(), 1)).await?;
-    bureau.db.close().await;
+    bureau.close().await;
     Ok(())
 }
 

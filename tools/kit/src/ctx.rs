@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::accesses::Reading;
 use crate::db::Tx;
 use crate::derived::Steps;
 use crate::dialogue::Dialogue;
@@ -80,6 +81,8 @@ pub struct Ctx {
     pub(crate) changes: Vec<Change>,
     pub(crate) effects: Vec<OutsideEffect>,
     pub(crate) steps: Steps,
+    /// Of a read: the record it is about, for the access log.
+    pub(crate) reading: Option<Reading>,
 }
 
 impl Ctx {
@@ -274,6 +277,7 @@ impl Ctx {
                 .with("current", Value::Object(record.to_json())));
             }
         }
+        self.note_read(&record);
         Ok(record)
     }
 

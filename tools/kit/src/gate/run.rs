@@ -46,6 +46,7 @@ impl Bureau {
             changes: Vec::new(),
             effects: Vec::new(),
             steps: if tool.long { Steps::Kept } else { Steps::Whole },
+            reading: self.accesses.reading(tool),
         }
     }
 
@@ -69,6 +70,10 @@ impl Bureau {
             ctx.tx.allow(tool.limit()).await?;
         }
         let outcome = guarded(tool, prepared, &mut ctx).await;
+        let reading = ctx.reading.take();
+        if outcome.is_ok() {
+            self.accesses.note(&ctx, reading);
+        }
         ctx.tx.commit().await?;
         outcome
     }

@@ -47,6 +47,7 @@ impl Bureau {
             changes: Vec::new(),
             effects: Vec::new(),
             steps: crate::derived::Steps::Whole,
+            reading: None,
         };
         let outcome = match work(&mut ctx).await {
             Ok(_) if !ctx.effects.is_empty() => Err(Error::internal("work of the system tried to send something out")),
