@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::outside::TrustArgs;
-use super::{DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential, say};
+use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential, say};
 use crate::catalog;
 use crate::open;
 use crate::rpc::INVALID_PARAMS;
@@ -26,6 +26,8 @@ pub(super) struct CallArgs {
     selection: SelectionArgs,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database, also when one is named.
     #[arg(long, env = "BUREAU_URL", value_name = "URL")]
     url: Option<String>,
@@ -91,7 +93,10 @@ async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Va
         origin: Origin { transport: "cli", ..Origin::default() },
         dialogue: bureau_kit::dialogue::Dialogue::default(),
     };
-    match opened.bureau.call(call).await {
+    opened.bureau.log_reads(args.audit.access_log);
+    let outcome = opened.bureau.call(call).await;
+    opened.bureau.close().await;
+    match outcome {
         Outcome::Done { body, is_error } => {
             let body = serde_json::from_slice(&body).map_err(|error| Failure::start(error.to_string()))?;
             Ok((body, is_error))

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::oauth::OAuthArgs;
 use super::outside::{OutsideArgs, TrustArgs, tell_waiting};
-use super::{DatabaseArgs, Failure, SelectionArgs, local_credential, say};
+use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, local_credential, say};
 use crate::http;
 use crate::mcp::{self, Confirm, Server};
 use crate::open::{self, Opened};
@@ -31,6 +31,8 @@ pub(super) struct ServeArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// Fill an empty database with a believable company to try things on.
     #[arg(long, env = "BUREAU_DEMO", value_parser = BoolishValueParser::new())]
     demo: bool,
@@ -76,6 +78,8 @@ pub(super) struct StdioArgs {
     /// The address by which people reach a server on this database, such as https://bureau.example.com: mails link to it.
     #[arg(long, env = "BUREAU_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// When the person behind the client is asked before destructive work is kept, where the client can ask one.
     #[arg(long, env = "BUREAU_CONFIRM", value_enum, default_value_t, value_name = "WHEN")]
     confirm: Confirm,
@@ -110,6 +114,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let public_host = args.oauth.public_host()?;
     let stops = stop_requests();
     let Opened { bureau, founded } = open::open(&location).await?;
+    bureau.log_reads(args.audit.access_log);
     let fresh = founded.is_some();
     let token = match (founded, args.demo) {
         (Some(founded), false) => Some(founded.token),
@@ -162,7 +167,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let served = async {
         http::serve(server, options, listeners, asked(stops.clone(), 1)).await;
         ended(carrying).await;
-        bureau.db.close().await;
+        bureau.close().await;
     };
     tokio::select! {
         () = served => {}
@@ -249,6 +254,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
     let Opened { bureau, founded } = open::open(&location).await?;
+    bureau.log_reads(args.audit.access_log);
     if founded.is_some() {
         // Whoever starts this holds the file and acts as its owner: no token is needed, and none is shown.
         tracing::info!(
@@ -269,7 +275,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let served = stdio::serve(server, options, input, tokio::io::stdout(), asked(stop_requests(), 1)).await;
     drop(end);
     ended(carrying).await;
-    bureau.db.close().await;
+    bureau.close().await;
     Ok(served?)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::accesses::Reading;
 use crate::db::Tx;
 use crate::derived::Steps;
 use crate::dialogue::Dialogue;
@@ -97,6 +98,8 @@ pub struct Ctx {
     /// Something in the outbox is to be carried at once.
     pub(crate) resent: bool,
     pub(crate) steps: Steps,
+    /// Of a read: the record it is about, for the access log.
+    pub(crate) reading: Option<Reading>,
 }
 
 impl Ctx {
@@ -291,6 +294,7 @@ impl Ctx {
                 .with("current", Value::Object(record.to_json())));
             }
         }
+        self.note_read(&record);
         Ok(record)
     }
 

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::access::{Principals, Shown};
+use crate::accesses::Accesses;
 use crate::attempts::Attempts;
 use crate::db::{Db, Tx};
 use crate::dialogue::{Dialogue, Question};
@@ -53,6 +54,7 @@ pub struct Bureau {
     pub(crate) principals: Principals,
     /// Wrong passwords and the like, so that nobody tries many.
     pub attempts: Attempts,
+    pub(crate) accesses: Accesses,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
     /// What leaves the database, as far as this process carries it.
@@ -133,6 +135,7 @@ impl Bureau {
             ids,
             principals: Principals::default(),
             attempts: Attempts::default(),
+            accesses: Accesses::default(),
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
             outbox: Outbox::default(),

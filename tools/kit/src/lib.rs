@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub mod access;
+pub mod accesses;
 pub mod args;
 pub mod attempts;
 mod batch;
