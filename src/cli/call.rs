@@ -88,7 +88,7 @@ async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Va
         arguments,
         shown: Some(local_credential()),
         selection,
-        origin: Origin { transport: "cli", client: None },
+        origin: Origin { transport: "cli", ..Origin::default() },
         dialogue: bureau_kit::dialogue::Dialogue::default(),
     };
     match opened.bureau.call(call).await {

@@ -185,7 +185,7 @@ async fn call(bureau: &Arc<Bureau>, tool: &str, arguments: Map<String, Value>) -
         arguments,
         shown: Some(local_credential()),
         selection: Selection::default(),
-        origin: Origin { transport: "cli", client: None },
+        origin: Origin { transport: "cli", ..Origin::default() },
         dialogue: bureau_kit::dialogue::Dialogue::default(),
     };
     match bureau.call(call).await {

@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod callers;
 mod clients;
 mod completion;
 mod conformance;
@@ -26,14 +27,18 @@ mod dice;
 mod generated;
 mod http;
 mod identity;
+mod isolation;
 mod kill;
+mod login;
 mod mail;
 mod malformed;
 mod news;
 mod oauth;
 mod openrpc;
+mod oracle;
 mod origins;
 mod outbox;
+mod permissions;
 mod process;
 mod prompts;
 mod races;

@@ -18,8 +18,9 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_secrets"),
     migration!(7, "0007_tasks"),
     migration!(8, "0008_news"),
-    migration!(9, "0009_outbox"),
-    migration!(10, "0010_webhooks"),
+    migration!(9, "0009_super_admin"),
+    migration!(10, "0010_outbox"),
+    migration!(11, "0011_webhooks"),
 ];
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ pub(super) async fn run(db: &Db, migrations: &[Migration]) -> Result<()> {
     // A migration may have to move rows of all tenants.
     tx.enter_all().await?;
     let done = applied(&mut tx, db.dialect(), migrations).await?;
+    // A migration may change rows of all tenants.
+    tx.enter_all().await?;
     for migration in migrations.iter().filter(|migration| migration.number > done) {
         tx.script(&translated(migration.sql, db.dialect())).await?;
         tx.execute(&Sql::with(
