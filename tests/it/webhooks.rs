@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bureau_kit::db::{Db, Location};
 use bureau_kit::egress::Guard;
 use bureau_kit::mail::{Mail, MailCarrier, MailTransport, Sent};
 use bureau_kit::outbox::{Dispatcher, LEASE};
@@ -19,7 +20,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::Tester;
+use crate::process::{Serving, bureau, soon};
+use crate::support::{TestDatabase, Tester};
 
 /// How a receiver answers.
 #[derive(Debug, Clone)]
@@ -450,6 +452,63 @@ async fn a_dispatcher_that_is_killed_again_and_again_loses_nothing() {
         Box::pin(async move { tx.query(&Sql::new("SELECT id FROM outbox WHERE state <> 'done'")).await })
     });
     assert_eq!((ids.len(), waiting.await.unwrap().len()), (30, 0));
+}
+
+/// The whole program, ended as by a power cut while it delivers: every committed event arrives, under one id each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_server_delivers_after_its_restart() {
+    let database = TestDatabase::new().await;
+    let receiver = Receiver::start().await;
+    let command = || {
+        let mut command = bureau(&database, &["serve", "--listen", "127.0.0.1:0", "--webhook-allow", "127.0.0.0/8"]);
+        if let Location::Postgres(_) = database.location {
+            command.env("BUREAU_SECRET_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+        }
+        command
+    };
+    let mut serving = Serving::start(command(), None).await;
+    let token = serving.token.clone();
+    serving.ok("webhook_create", json!({"url": receiver.url, "source_type": "tag", "kind": "create"})).await;
+    let mut committed = Vec::new();
+    for round in 0..8_u64 {
+        let mut connection = serving.connect().await;
+        for number in 0..10 {
+            let arguments = json!({"name": format!("tag {round}.{number}")});
+            let (answer, is_error) = connection.call(&token, "tag_create", arguments).await.unwrap();
+            assert!(!is_error, "{answer}");
+            committed.push(answer["id"].as_str().unwrap().to_owned());
+        }
+        tokio::time::sleep(Duration::from_millis(round * 3)).await;
+        serving.kill().await;
+        serving = Serving::start(command(), Some(&token)).await;
+        if let Location::Postgres(_) = database.location {
+            // There the lease has to end first.
+            let db = Db::connect(&database.location).await.unwrap();
+            let mut tx = db.write().await.unwrap();
+            tx.query(&Sql::new("SELECT set_config('bureau.all_tenants', 'on', true)")).await.unwrap();
+            tx.query(&Sql::new("UPDATE outbox SET next_at = created_at WHERE state = 'waiting'")).await.unwrap();
+            tx.commit().await.unwrap();
+            db.close().await;
+        }
+    }
+    let all = async {
+        loop {
+            let received = receiver.received();
+            let there = |id: &String| received.iter().any(|message| message.json()["data"]["id"] == **id);
+            if committed.iter().all(there) {
+                return received;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let received = soon("every event", all).await;
+    let mut ids: HashMap<String, String> = HashMap::new();
+    for message in &received {
+        let record = message.json()["data"]["id"].as_str().unwrap().to_owned();
+        let id = ids.entry(record).or_insert_with(|| message.id().to_owned());
+        assert_eq!(id, message.id(), "one event came under two ids");
+    }
+    println!("{} events, {} messages, 8 kills", committed.len(), received.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

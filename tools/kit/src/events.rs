@@ -45,7 +45,14 @@ struct Subscriber {
 
 /// The subscribers of each tenant, good for one state of all rights: a change of webhooks counts as one of rights.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribers(Mutex<HashMap<Uuid, (i64, Arc<Vec<Subscriber>>)>>);
+pub(crate) struct Subscribers(Mutex<HashMap<Uuid, Known>>);
+
+/// The subscribers of one tenant at one state of all rights.
+#[derive(Debug, Clone)]
+struct Known {
+    epoch: i64,
+    subscribers: Arc<Vec<Subscriber>>,
+}
 
 impl Subscribers {
     async fn find(&self, ctx: &mut Ctx) -> Result<Arc<Vec<Subscriber>>> {
@@ -53,20 +60,18 @@ impl Subscribers {
         // A call that changes rights itself sees what nobody else does yet, and may be rolled back.
         let is_settled = !ctx.changes.iter().any(|change| change.table.rights);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned();
-        if let Some((of, found)) = known.filter(|_| is_settled)
-            && of == epoch
-        {
-            return Ok(found);
+        if let Some(known) = known.filter(|known| is_settled && known.epoch == epoch) {
+            return Ok(known.subscribers);
         }
-        let found = Arc::new(load(&mut ctx.tx, tenant).await?);
+        let subscribers = Arc::new(load(&mut ctx.tx, tenant).await?);
         if is_settled {
             let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if cache.len() >= CACHED_LIMIT {
                 cache.clear();
             }
-            cache.insert(tenant, (epoch, found.clone()));
+            cache.insert(tenant, Known { epoch, subscribers: subscribers.clone() });
         }
-        Ok(found)
+        Ok(subscribers)
     }
 }
 
