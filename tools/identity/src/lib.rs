@@ -5,9 +5,11 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod acl;
 mod api_keys;
 mod audit;
 mod builtin;
+mod features;
 mod flag;
 pub mod founding;
 mod grants;
@@ -17,8 +19,12 @@ mod login;
 mod membership;
 mod oauth_subjects;
 mod organizations;
+mod password_reset;
+mod passwords;
 mod permissions;
 mod person_link;
+mod profile;
+mod role_write;
 mod roles;
 mod search_index;
 mod session_mint;
@@ -37,6 +43,7 @@ pub use api_keys::{ApiKey, NewKey, mint_api_key};
 pub use groups::Group;
 pub use invitations::{Invitation, Invite, invite};
 pub use organizations::Organization;
+pub use password_reset::{PASSWORD_RESET_TEMPLATE, password_reset_token};
 pub use roles::Role;
 pub use sessions::Session;
 pub use teams::Team;
@@ -58,6 +65,7 @@ pub const TABLES: &[&Table] = &[
     &sessions::SESSIONS,
     &oauth_subjects::OAUTH_SUBJECTS,
     &invitations::INVITATIONS,
+    &password_reset::PASSWORD_RESETS,
 ];
 
 /// The tools, toolset by toolset. Worksection's own are in [`worksection_tools`], since three crates make up its toolset.
@@ -69,8 +77,13 @@ pub fn toolsets() -> Vec<Toolset> {
             tools: [
                 organizations::tools(),
                 roles::tools(),
+                role_write::tools(),
+                acl::tools(),
+                features::tools(),
                 users::tools(),
                 login::tools(),
+                password_reset::tools(),
+                profile::tools(),
                 sessions::tools(),
                 api_keys::tools(),
                 oauth_subjects::tools(),

@@ -91,6 +91,8 @@ pub(crate) struct UserRow {
     groups: Vec<GroupName>,
     /// Whether the user may act.
     active: bool,
+    /// Whether the user administers the installation, all tenants included.
+    is_super_admin: bool,
     /// Whether the user can never be blocked or deleted.
     is_permanent: bool,
     /// Identifier in another system.
@@ -166,6 +168,7 @@ fn row(user: &Record, connections: &Connections) -> Result<UserRow> {
         department: name_of("department_id", &connections.department_names),
         groups: connections.groups.get(&user.id).cloned().unwrap_or_default(),
         active: user.flag("active"),
+        is_super_admin: user.flag("is_super_admin"),
         is_permanent: user.flag("is_permanent"),
         external_id: text("external_id")?,
         extension_id: user.get("extension_id")?,

@@ -33,6 +33,7 @@ use reserved::Reserved;
 pub(crate) use meant::executor_for;
 pub use observe::Observer;
 pub use repeat::SHOWN_ONCE;
+pub(crate) use run::spend_write;
 pub use selection::{DISCOVERY, Selection};
 
 /// Everything a running server shares.
