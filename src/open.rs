@@ -23,7 +23,17 @@ pub struct Opened {
 
 /// Opens a database, brings it to the newest schema, and founds a company when there is none.
 pub async fn open(location: &Location) -> Result<Opened> {
-    open_with(location, Clock::System, Ids::system()).await
+    let opened = open_with(location, Clock::System, Ids::system()).await?;
+    opened.bureau.keep_uses();
+    Ok(opened)
+}
+
+/// Stores what is only in memory yet, and closes the database.
+pub async fn close(bureau: &Bureau) {
+    if let Err(error) = bureau.store_uses().await {
+        tracing::warn!(%error, "the last uses of credentials could not be stored");
+    }
+    bureau.db.close().await;
 }
 
 /// The same with a clock and ids of the caller's choice, for tests.

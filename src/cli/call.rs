@@ -87,7 +87,9 @@ async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Va
         origin: Origin { transport: "cli", ..Origin::default() },
         dialogue: bureau_kit::dialogue::Dialogue::default(),
     };
-    match opened.bureau.call(call).await {
+    let outcome = opened.bureau.call(call).await;
+    open::close(&opened.bureau).await;
+    match outcome {
         Outcome::Done { body, is_error } => {
             let body = serde_json::from_slice(&body).map_err(|error| Failure::start(error.to_string()))?;
             Ok((body, is_error))

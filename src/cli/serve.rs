@@ -144,7 +144,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let server = Server::with(bureau.clone(), mcp_options(args.confirm)).map_err(Failure::start)?;
     let served = async {
         http::serve(server, options, listeners, asked(stops.clone(), 1)).await;
-        bureau.db.close().await;
+        open::close(&bureau).await;
     };
     tokio::select! {
         () = served => {}
@@ -242,7 +242,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let options = stdio::Options { shown: local_credential(), selection, list_all };
     let input = tokio::io::BufReader::with_capacity(64 * 1024, tokio::io::stdin());
     stdio::serve(server, options, input, tokio::io::stdout(), asked(stop_requests(), 1)).await?;
-    bureau.db.close().await;
+    open::close(&bureau).await;
     Ok(())
 }
 

@@ -110,9 +110,8 @@ async fn a_forgotten_password_is_replaced_by_mail_once() {
 async fn a_link_ends_after_an_hour_with_the_user_and_with_another_links_use() {
     let (owner, user) = with_anna().await;
     let ask = async || as_nobody(&owner, "password_reset_request", json!({"email": "anna@example.com"})).await.unwrap();
-    let confirm = async |token: &str| {
-        as_nobody(&owner, "password_reset_confirm", json!({"token": token, "password": NEW})).await
-    };
+    let confirm =
+        async |token: &str| as_nobody(&owner, "password_reset_confirm", json!({"token": token, "password": NEW})).await;
     ask().await;
     let old = mailed(&owner, resets(&owner).await[0]).await.unwrap().0;
     owner.bureau.clock.advance_seconds(3600);
@@ -175,10 +174,7 @@ async fn asking_for_a_password_tells_nobody_who_has_an_account() {
     }
     for _ in 0..20 {
         let arguments = json!({"token": "bup_x", "password": NEW});
-        assert_eq!(
-            as_nobody(&owner, "password_reset_confirm", arguments).await.unwrap_err()["message"],
-            WRONG_TOKEN
-        );
+        assert_eq!(as_nobody(&owner, "password_reset_confirm", arguments).await.unwrap_err()["message"], WRONG_TOKEN);
     }
     let refused = as_nobody(&owner, "password_reset_confirm", json!({"token": "bup_x", "password": NEW})).await;
     assert_eq!(refused.unwrap_err()["code"], "rate_limited");
@@ -193,10 +189,7 @@ async fn the_own_profile_changes_with_the_present_password_only() {
     assert_eq!(anna.ok("profile_show", json!({})).await["id"], user["id"]);
     for (arguments, message) in [
         (json!({"current_password": PASSWORD}), "Give email, password, or both: there is nothing to change."),
-        (
-            json!({"password": NEW, "current_password": "Kuchnia2!"}),
-            "/current_password: is not your present password",
-        ),
+        (json!({"password": NEW, "current_password": "Kuchnia2!"}), "/current_password: is not your present password"),
         (
             json!({"password": NEW, "password_confirmation": "x", "current_password": PASSWORD}),
             "/password_confirmation: is not the same as password",
@@ -284,8 +277,7 @@ async fn features_are_checked_as_the_token_leaves_them() {
 async fn roles_are_made_within_what_one_holds() {
     let owner = Tester::new().await;
     let admin = owner.as_role("admin").await;
-    let made =
-        admin.ok("role_create", json!({"name": "Biuro", "privileges": ["tasks_write", "contracts.view"]})).await;
+    let made = admin.ok("role_create", json!({"name": "Biuro", "privileges": ["tasks_write", "contracts.view"]})).await;
     assert_eq!(made["features"], json!(["contracts.view", "organize.tasks.manage"]));
     assert_eq!(
         admin.err("role_create", json!({"name": "Za dużo", "features": ["*"]})).await["message"],
@@ -299,7 +291,8 @@ async fn roles_are_made_within_what_one_holds() {
     for name in ["biuro", "Administrator", "account admin"] {
         assert_eq!(admin.err("role_create", json!({"name": name})).await["code"], "conflict", "{name}");
     }
-    let based = admin.ok("role_create", json!({"name": "Gość plus", "features": ["contracts.view"], "based_on": "guest"}));
+    let based =
+        admin.ok("role_create", json!({"name": "Gość plus", "features": ["contracts.view"], "based_on": "guest"}));
     assert_eq!(
         based.await["features"],
         json!(["contracts.view", "organize.projects.view", "organize.tasklists.view", "organize.tasks.view"])
@@ -375,9 +368,8 @@ async fn a_list_of_features_is_stripped_to_what_one_holds() {
     let key = owner.ok("api_key_create", json!({"name": "ewa", "user_id": user})).await;
     let ewa = owner.with_token(key["secret"].as_str().unwrap());
     ewa.ok("task_list", json!({})).await;
-    let changed = admin
-        .ok("user_acl_update", json!({"user_id": user, "features": wanted, "is_super_admin": true}))
-        .await;
+    let changed =
+        admin.ok("user_acl_update", json!({"user_id": user, "features": wanted, "is_super_admin": true})).await;
     assert_eq!(changed["stripped"], json!(["is_super_admin", "configs.manage", "directory.tenants.view"]));
     let grant = json!({"user_id": user, "has_custom_acl": true, "is_super_admin": false, "features": ["contracts.view"], "organizations": null});
     assert_eq!(changed["acl"], grant);
@@ -432,8 +424,7 @@ async fn grants_are_limited_to_the_givers_organizations() {
     let changed = chief.ok("user_acl_update", json!({"user_id": user, "features": ["organize.*"]})).await;
     assert_eq!(changed["acl"]["organizations"], json!([krakow]));
     for organizations in [json!([lodz]), json!(null)] {
-        let refused =
-            chief.err("user_acl_update", json!({"user_id": user, "organizations": organizations})).await;
+        let refused = chief.err("user_acl_update", json!({"user_id": user, "organizations": organizations})).await;
         assert!(["forbidden", "validation"].contains(&refused["code"].as_str().unwrap()), "{refused}");
     }
     let role = chief.err("role_create", json!({"name": "Wszędzie", "features": ["contracts.view"]})).await;
@@ -452,14 +443,12 @@ async fn the_last_owner_stays_whatever_the_call() {
     let first = owner.ok("user_list", json!({"role": "owner"})).await["items"][0]["id"].clone();
     let last = "Owner is the last owner. Make someone else owner first (user_update with role owner).";
     assert_eq!(owner.err("user_update", json!({"id": first, "role": "admin"})).await["message"], last);
-    assert_eq!(
-        owner.err("user_update", json!({"id": first, "role": "admin", "dry_run": true})).await["message"],
-        last
-    );
+    assert_eq!(owner.err("user_update", json!({"id": first, "role": "admin", "dry_run": true})).await["message"], last);
     for tool in ["user_block", "user_delete"] {
         assert_eq!(owner.err(tool, json!({"id": first})).await["code"], "conflict");
     }
-    let batch = json!({"mode": "each", "calls": [{"tool": "user_update", "arguments": {"id": first, "role": "admin"}}]});
+    let batch =
+        json!({"mode": "each", "calls": [{"tool": "user_update", "arguments": {"id": first, "role": "admin"}}]});
     assert_eq!(owner.err("batch_call", batch).await["message"], last);
     // Undo of the promotion that made the one who is left.
     let second = owner.ok("user_create", json!({"email": "druga@example.com", "role": "admin"})).await["id"].clone();

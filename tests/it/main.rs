@@ -27,6 +27,7 @@ mod dice;
 mod generated;
 mod http;
 mod identity;
+mod keys;
 mod kill;
 mod login;
 mod malformed;

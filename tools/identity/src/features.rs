@@ -121,7 +121,8 @@ pub(crate) fn read(registry: &Registry, path: &str, codes: &[String]) -> Result<
 /// has no tools here yet.
 fn is_known(registry: &Registry, code: &str) -> bool {
     let known = |feature: &str| covers(code, feature);
-    let needed = |grant: &str| registry.entries().iter().any(|entry| entry.tool.rights.iter().any(|r| covers(grant, r)));
+    let needed =
+        |grant: &str| registry.entries().iter().any(|entry| entry.tool.rights.iter().any(|r| covers(grant, r)));
     let of_source = |grant: &str| known(grant) || (covers(grant, code) && grant != "*" && !needed(grant));
     SOURCE_CODES.iter().any(|(_, features)| features.iter().any(|feature| of_source(feature)))
         || ASKED_INSIDE.iter().any(|(feature, _)| known(feature))

@@ -6,9 +6,12 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod acl;
+mod api_key_rows;
+mod api_key_update;
 mod api_keys;
 mod audit;
 mod builtin;
+mod connections;
 mod features;
 mod flag;
 pub mod founding;
@@ -85,6 +88,7 @@ pub fn toolsets() -> Vec<Toolset> {
                 password_reset::tools(),
                 profile::tools(),
                 sessions::tools(),
+                connections::tools(),
                 api_keys::tools(),
                 oauth_subjects::tools(),
                 permissions::tools(),

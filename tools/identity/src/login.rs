@@ -139,7 +139,7 @@ async fn login(ctx: &mut Ctx, input: LoginInput) -> Result<LoggedIn> {
     }
     ctx.bureau().attempts.clear(("account", &address));
     let (session, token) = session_mint::mint(ctx, CreateInput::whole("Sign-in", LOGIN_MINUTES)).await?;
-    let session = SessionRow::of(ctx, &session)?;
+    let session = SessionRow::fresh(ctx, &session)?;
     Ok(LoggedIn {
         ok: true,
         token,

@@ -199,7 +199,9 @@ fn refuse_built_in(role: &Record, what: &str) -> Result<()> {
 /// Whoever owns a tenant holds everything in it: nobody could give it back otherwise.
 pub(crate) fn refuse_owner(role: &Record) -> Result<()> {
     if role.text("code") == "owner" && role.flag("is_system") {
-        return Err(Error::conflict("The role Owner gives everything, always. Make a role of your own with role_create."));
+        return Err(Error::conflict(
+            "The role Owner gives everything, always. Make a role of your own with role_create.",
+        ));
     }
     Ok(())
 }

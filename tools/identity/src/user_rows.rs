@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bureau_kit::prelude::*;
+use bureau_kit::uses::UsesOf;
 
 use crate::user_fields::CallPresentation;
 use crate::users::USERS;
@@ -178,7 +179,7 @@ fn row(user: &Record, connections: &Connections) -> Result<UserRow> {
         sms_presentation: json_of(user, "sms_presentation")?,
         call_presentation: json_of(user, "call_presentation")?,
         organization_id: user.organization_id.map(|id| id.to_string()),
-        last_seen_at: user.get("last_seen_at")?,
+        last_seen_at: connections.seen.get(&user.id).copied().or(user.get("last_seen_at")?),
         version: user.version,
         created_at: user.created_at,
         updated_at: user.updated_at,
@@ -200,6 +201,7 @@ struct Connections {
     teams: HashMap<Uuid, Vec<Named>>,
     department_names: HashMap<Uuid, String>,
     groups: HashMap<Uuid, Vec<GroupName>>,
+    seen: HashMap<Uuid, Instant>,
 }
 
 impl Connections {
@@ -210,6 +212,13 @@ impl Connections {
         }
         debug_assert!(users.iter().all(|user| std::ptr::eq(user.table, &USERS)));
         let (tenant, ids) = (ctx.tenant_id(), users.iter().map(|user| user.id).collect::<Vec<_>>());
+
+        for used in ctx.uses(UsesOf::Users(&ids)).await? {
+            // The latest use comes first.
+            if let Some(user) = used.user_id {
+                connections.seen.entry(user).or_insert(used.last_used_at);
+            }
+        }
 
         let mut sql = Sql::new("SELECT code, id, name FROM roles WHERE tenant_id = ");
         sql.bind(tenant).and_in("code", users.iter().map(|user| user.text("role")));

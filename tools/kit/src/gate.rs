@@ -26,6 +26,7 @@ use crate::registry::{Entry, Registry};
 use crate::rights::Principal;
 use crate::time::Clock;
 use crate::tool::ErrorShape;
+use crate::uses::Uses;
 
 use admit::admit;
 use reserved::Reserved;
@@ -50,6 +51,7 @@ pub struct Bureau {
     pub(crate) principals: Principals,
     /// Wrong passwords and the like, so that nobody tries many.
     pub attempts: Attempts,
+    pub(crate) uses: Uses,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
 }
@@ -123,12 +125,20 @@ impl Bureau {
             ids,
             principals: Principals::default(),
             attempts: Attempts::default(),
+            uses: Uses::default(),
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
         })
     }
 
-    /// Who shows this credential, right now.
+    /// The same for somebody who comes from a network address: a key may be tied to some.
+    pub async fn principal_at(&self, shown: &Shown, address: Option<IpAddr>) -> Result<Arc<Principal>> {
+        let principal = self.principal(shown).await?;
+        principal.check_address(address)?;
+        Ok(principal)
+    }
+
+    /// Whose credential this is, right now, wherever it is shown; see [`Bureau::principal_at`].
     pub async fn principal(&self, shown: &Shown) -> Result<Arc<Principal>> {
         // Boxed: it is large, seldom runs, and would be part of every future in which somebody might be looked up.
         let found = Box::pin(async {
@@ -186,6 +196,7 @@ impl Bureau {
     /// Steps one to three: who calls, which tool, and the gate's own part of the input.
     async fn checked(&self, tx: &mut Tx, call: &mut Call) -> Result<(&Entry, Arc<Principal>, Reserved), Refusal> {
         let principal = self.who(tx, call).await?;
+        self.uses.count(&principal, &call.origin, self.clock.now());
         let entry = self.entry_for(call)?;
         let refuse = |error| Refusal::Error(error, entry.tool.error_shape);
         admit(&principal, &call.selection, entry).map_err(refuse)?;

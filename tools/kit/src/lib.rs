@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub mod access;
+pub mod address;
 pub mod args;
 pub mod attempts;
 mod batch;
@@ -38,6 +39,7 @@ pub mod text;
 pub mod time;
 pub mod token;
 pub mod tool;
+pub mod uses;
 pub mod value;
 
 pub use migrations::MIGRATIONS;

@@ -1,9 +1,12 @@
 //! Features, wildcards, and what a token was narrowed to.
 
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use uuid::Uuid;
 
+use crate::address::AddressRange;
+use crate::error::{Error, Result};
 use crate::time::Instant;
 
 /// Whether holding `grant` gives `feature`: the same name, `*`, or `prefix.*` over everything below the prefix.
@@ -196,6 +199,8 @@ pub struct Principal {
     pub has_write_budget: bool,
     /// When the token ends.
     pub expires_at: Option<Instant>,
+    /// For each key behind the token that is tied to addresses: those from which it may be used.
+    pub allowed_addresses: Vec<Vec<AddressRange>>,
     /// Which state of all rights this was computed from.
     pub(crate) epoch: i64,
     /// Tools this caller sees, as a place for the protocol layer to keep its rendered lists.
@@ -218,6 +223,7 @@ impl Principal {
             organization_id: None,
             has_write_budget: false,
             expires_at: None,
+            allowed_addresses: Vec::new(),
             epoch: 0,
             cached: OnceLock::new(),
         }
@@ -226,6 +232,18 @@ impl Principal {
     /// The caller of a public tool who showed nothing: in no tenant, and holding nothing.
     pub(crate) fn nobody() -> Self {
         Self::plain(Uuid::nil(), None, "nobody", Credential::Nobody)
+    }
+
+    /// Refuses a call from an address from which a key behind the token may not be used.
+    pub fn check_address(&self, address: Option<IpAddr>) -> Result<()> {
+        if self.allowed_addresses.iter().all(|ranges| ranges.iter().any(|range| range.admits(address))) {
+            return Ok(());
+        }
+        let from = address.map_or_else(|| "this machine".to_owned(), |address| address.to_canonical().to_string());
+        Err(Error::unauthenticated(format!(
+            "The key behind this token may not be used from {from}. Call from one of its allowed addresses, or let its owner change them (api_key_update)."
+        ))
+        .with("reason", "address_not_allowed"))
     }
 
     /// Whether the caller showed nothing.
