@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod accounts;
 mod audit;
 mod callers;
 mod clients;
@@ -29,6 +30,7 @@ mod generated;
 mod http;
 mod identity;
 mod isolation;
+mod keys;
 mod kill;
 mod login;
 mod mail;

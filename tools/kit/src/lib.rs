@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod accesses;
+pub mod address;
 pub mod args;
 pub mod attempts;
 mod batch;
@@ -43,6 +44,7 @@ pub mod text;
 pub mod time;
 pub mod token;
 pub mod tool;
+pub mod uses;
 pub mod value;
 pub mod vault;
 
