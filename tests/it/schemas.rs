@@ -60,6 +60,7 @@ const OPEN_TO_ALL: &[&str] = &[
     "session_refresh",
     "session_revoke",
     "me",
+    "organization_switcher_show",
 ];
 
 /// Walks a schema and collects what one client or another chokes on (mcp-protocol.md §7.4).

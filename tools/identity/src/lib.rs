@@ -5,12 +5,18 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod account;
+mod additional_fields;
+mod any_json;
 mod api_keys;
 mod audit;
 mod builtin;
+mod departments;
+mod domains;
 mod flag;
 pub mod founding;
 mod grants;
+mod group_members;
 mod groups;
 mod invitations;
 mod login;
@@ -23,9 +29,15 @@ mod roles;
 mod search_index;
 mod session_mint;
 mod sessions;
+mod setting_keys;
+mod settings;
+mod switcher;
 mod teams;
+mod tenants;
+mod upgrades;
 mod user_end;
 mod user_fields;
+mod user_groups;
 mod user_rows;
 mod user_write;
 mod users;
@@ -34,17 +46,20 @@ mod worksection;
 use bureau_kit::prelude::*;
 
 pub use api_keys::{ApiKey, NewKey, mint_api_key};
+pub use domains::Domain;
 pub use groups::Group;
 pub use invitations::{Invitation, Invite, invite};
 pub use organizations::Organization;
 pub use roles::Role;
 pub use sessions::Session;
 pub use teams::Team;
+pub use tenants::Tenant;
 pub use users::User;
 pub use worksection::{worksection_error, worksection_tools};
 
 /// Every table of this crate.
 pub const TABLES: &[&Table] = &[
+    &tenants::TENANTS,
     &organizations::ORGANIZATIONS,
     &roles::ROLES,
     &teams::TEAMS,
@@ -58,6 +73,8 @@ pub const TABLES: &[&Table] = &[
     &sessions::SESSIONS,
     &oauth_subjects::OAUTH_SUBJECTS,
     &invitations::INVITATIONS,
+    &settings::SETTINGS,
+    &domains::DOMAINS,
 ];
 
 /// The tools, toolset by toolset. Worksection's own are in [`worksection_tools`], since three crates make up its toolset.
@@ -78,6 +95,16 @@ pub fn toolsets() -> Vec<Toolset> {
             ]
             .concat(),
         },
+        Toolset {
+            name: "directory",
+            about: "The companies of this installation, for those who run it, and what one may work in.",
+            tools: [tenants::tools(), switcher::tools(), upgrades::tools()].concat(),
+        },
+        Toolset {
+            name: "account",
+            about: "What the company says of itself: its account, settings and domains.",
+            tools: [account::tools(), settings::tools(), domains::tools()].concat(),
+        },
         Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
         Toolset {
             name: "search",
@@ -85,5 +112,10 @@ pub fn toolsets() -> Vec<Toolset> {
             tools: search_index::tools(),
         },
         Toolset { name: "teams", about: "Teams that work is assigned to, and who is in them.", tools: teams::tools() },
+        Toolset {
+            name: "groups",
+            about: "User groups and departments, and who is in them.",
+            tools: [user_groups::tools(), departments::tools()].concat(),
+        },
     ]
 }

@@ -3,7 +3,7 @@
 use bureau_kit::prelude::*;
 
 use crate::grants;
-use crate::groups::{self, GROUP_MEMBERS, GROUPS, Group};
+use crate::groups::{self, DEPARTMENT, GROUP_MEMBERS, GROUPS, Group};
 use crate::roles::{self, ROLES, Role, USER_ROLES};
 use crate::teams::{TEAM_MEMBERS, TEAMS};
 use crate::user_fields::{Fields, Groups};
@@ -177,8 +177,6 @@ pub(crate) async fn wanted_groups(
     joined.dedup();
     Ok(WantedGroups { teams, groups: Some(joined) })
 }
-
-const DEPARTMENT: &str = "department";
 
 async fn wanted_teams(
     ctx: &mut Ctx,

@@ -114,10 +114,15 @@ async fn set_organization(ctx: &mut Ctx, fields: &Fields, values: &mut Values) -
 /// A password is a row of its own that the journal does not see: undo puts back the pointer to the one before.
 async fn set_password(ctx: &mut Ctx, fields: &Fields, values: &mut Values) -> Result<()> {
     let Some(password) = &fields.password else { return Ok(()) };
+    store_password(ctx, password::hash(password)?, values).await
+}
+
+/// Stores the hash of a new password, and points the user to it.
+pub(crate) async fn store_password(ctx: &mut Ctx, hash: String, values: &mut Values) -> Result<()> {
     let id = ctx.new_id();
     let sql = Sql::with(
         "INSERT INTO credentials (id, tenant_id, password_hash, created_at) VALUES ($1, $2, $3, $4)",
-        [id.into(), ctx.tenant_id().into(), password::hash(password)?.into(), ctx.now().into()],
+        [id.into(), ctx.tenant_id().into(), hash.into(), ctx.now().into()],
     );
     ctx.write_secret(&sql).await?;
     values.set("credential_id", id.to_string());

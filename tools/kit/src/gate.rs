@@ -22,6 +22,7 @@ use crate::db::{Db, Tx};
 use crate::dialogue::{Dialogue, Question};
 use crate::error::{Code, Error, Result};
 use crate::id::Ids;
+use crate::installation::Installation;
 use crate::registry::{Entry, Registry};
 use crate::rights::Principal;
 use crate::time::Clock;
@@ -49,6 +50,8 @@ pub struct Bureau {
     pub(crate) principals: Principals,
     /// Wrong passwords and the like, so that nobody tries many.
     pub attempts: Attempts,
+    /// What whoever runs the server has decided for all tenants.
+    pub installation: Installation,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
 }
@@ -115,6 +118,7 @@ impl From<Error> for Refusal {
 impl Bureau {
     /// A server over an open database.
     pub fn new(registry: Registry, db: Db, clock: Clock, ids: Ids) -> Arc<Self> {
+        let installation = Installation::new(clock.now());
         Arc::new(Self {
             registry,
             db,
@@ -122,6 +126,7 @@ impl Bureau {
             ids,
             principals: Principals::default(),
             attempts: Attempts::default(),
+            installation,
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
         })
