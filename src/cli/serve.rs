@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use tokio::sync::watch;
 
+use super::installation::{InstallationArgs, configured, fact};
 use super::oauth::OAuthArgs;
 use super::{DatabaseArgs, Failure, SelectionArgs, local_credential, say};
 use crate::http;
@@ -41,6 +42,8 @@ pub(super) struct ServeArgs {
     allowed_host: Vec<String>,
     #[command(flatten)]
     oauth: OAuthArgs,
+    #[command(flatten)]
+    installation: InstallationArgs,
     /// Speak TLS with the certificate chain in this PEM file; it is read again when it changes, and at SIGHUP.
     #[arg(long, env = "BUREAU_TLS_CERT", value_name = "PATH", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -98,6 +101,13 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let public_host = args.oauth.public_host()?;
     let stops = stop_requests();
     let Opened { bureau, founded } = open::open(&location).await?;
+    args.installation.apply(&bureau);
+    bureau.installation.tell([
+        fact("limits", "calls_per_second", args.rate_limit, http::CALLS_PER_SECOND),
+        configured("http", "tls", tls.is_some()),
+        configured("http", "oauth_issuer", oauth.is_some()),
+        configured("http", "metrics_open", args.metrics_open),
+    ]);
     let fresh = founded.is_some();
     let token = match (founded, args.demo) {
         (Some(founded), false) => Some(founded.token),

@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod account;
 mod clients;
 mod completion;
 mod conformance;
@@ -23,6 +24,7 @@ mod corpus;
 mod crm;
 mod dialogue;
 mod dice;
+mod directory;
 mod generated;
 mod http;
 mod identity;
@@ -31,6 +33,7 @@ mod login;
 mod malformed;
 mod news;
 mod oauth;
+mod onboarding;
 mod openrpc;
 mod origins;
 mod process;
@@ -45,6 +48,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod toggles;
 mod websocket;
 mod work;
 mod world;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use bureau_kit::access::Verified;
+use bureau_kit::installation::SelfService;
 use bureau_kit::registry::Entry;
 use bureau_kit::sql::Sql;
 use bureau_kit::time::Instant;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::onboarding;
 use crate::support::Tester;
 
 /// A company whose tables are filled, and its records by table name, oldest first.
@@ -119,8 +121,24 @@ impl World {
         if principal.is_super_admin {
             let made = self.owner.ok("tenant_create", json!({"name": "Zapasowa"})).await;
             spare = made["id"].as_str().unwrap().to_owned();
+            for (identifier, kind, value) in [
+                ("new_kitchen", "boolean", json!(false)),
+                ("spare_toggle", "boolean", json!(false)),
+                ("greeting", "string", json!("Dzień dobry")),
+                ("discount", "number", json!(0.5)),
+                ("layout", "json", json!({"columns": 3})),
+            ] {
+                let toggle = json!({"identifier": identifier, "name": "Nowa kuchnia", "type": kind, "default_value": value});
+                self.owner.ok("feature_toggle_create", toggle).await;
+            }
+            let own = json!({"toggle_id": "greeting", "is_override": true, "override_value": "Hej"});
+            self.owner.ok("feature_toggle_override_update", own).await;
         }
         self.others.insert("spare_tenant", spare);
+        self.owner.bureau.installation.allow_self_service(SelfService::Verified);
+        let name = format!("{}@waiting.example.org", self.owner.tenant_id);
+        let token = onboarding::asked(&self.owner, &name).await;
+        self.others.insert("onboarding_token", token);
     }
 
     async fn refresh(&mut self) {

@@ -22,18 +22,23 @@ mod invitations;
 mod login;
 mod membership;
 mod oauth_subjects;
+pub mod onboarding;
 mod organizations;
 mod permissions;
 mod person_link;
 mod roles;
 mod search_index;
+mod self_service;
 mod session_mint;
 mod sessions;
 mod setting_keys;
 mod settings;
 mod switcher;
+mod system;
 mod teams;
 mod tenants;
+mod toggle_overrides;
+mod toggles;
 mod upgrades;
 mod user_end;
 mod user_fields;
@@ -75,6 +80,7 @@ pub const TABLES: &[&Table] = &[
     &invitations::INVITATIONS,
     &settings::SETTINGS,
     &domains::DOMAINS,
+    &toggle_overrides::OVERRIDES,
 ];
 
 /// The tools, toolset by toolset. Worksection's own are in [`worksection_tools`], since three crates make up its toolset.
@@ -98,12 +104,22 @@ pub fn toolsets() -> Vec<Toolset> {
         Toolset {
             name: "directory",
             about: "The companies of this installation, for those who run it, and what one may work in.",
-            tools: [tenants::tools(), switcher::tools(), upgrades::tools()].concat(),
+            tools: [tenants::tools(), switcher::tools()].concat(),
+        },
+        Toolset {
+            name: "system",
+            about: "The running server, for those who run it: caches, state, upgrade steps.",
+            tools: [system::tools(), upgrades::tools()].concat(),
         },
         Toolset {
             name: "account",
-            about: "What the company says of itself: its account, settings and domains.",
-            tools: [account::tools(), settings::tools(), domains::tools()].concat(),
+            about: "What the company says of itself: its account, settings and domains; and opening one.",
+            tools: [account::tools(), settings::tools(), domains::tools(), self_service::tools()].concat(),
+        },
+        Toolset {
+            name: "toggles",
+            about: "Feature toggles of the installation, and what they are for one's own company.",
+            tools: [toggles::tools(), toggle_overrides::tools()].concat(),
         },
         Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
         Toolset {
