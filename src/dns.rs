@@ -100,7 +100,9 @@ mod tests {
                 assert_eq!(query.query_type(), RecordType::TXT);
                 let name = query.name().to_utf8();
                 let mut answer = match name.as_str() {
-                    "broken.example.com." => Message::error_msg(asked.metadata.id, OpCode::Query, ResponseCode::ServFail),
+                    "broken.example.com." => {
+                        Message::error_msg(asked.metadata.id, OpCode::Query, ResponseCode::ServFail)
+                    }
                     "shop.example.com." | "empty.example.com." => Message::response(asked.metadata.id, OpCode::Query),
                     _ => Message::error_msg(asked.metadata.id, OpCode::Query, ResponseCode::NXDomain),
                 };
@@ -138,6 +140,9 @@ mod tests {
         assert_eq!("9.9.9.9".parse(), Ok(Server(([9, 9, 9, 9], 53).into())));
         assert_eq!("127.0.0.1:5353".parse(), Ok(Server(([127, 0, 0, 1], 5353).into())));
         assert!("::1".parse::<Server>().is_ok() && "[::1]:53".parse::<Server>().is_ok());
-        assert_eq!("dns.example.com".parse::<Server>(), Err("expected an address such as 9.9.9.9 or 127.0.0.1:5353".to_owned()));
+        assert_eq!(
+            "dns.example.com".parse::<Server>(),
+            Err("expected an address such as 9.9.9.9 or 127.0.0.1:5353".to_owned())
+        );
     }
 }

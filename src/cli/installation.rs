@@ -51,13 +51,20 @@ impl InstallationArgs {
         // Without it domains cannot be verified; everything else works.
         match dns::Resolver::new(&self.dns_server) {
             Ok(resolver) => installation.resolve_by(resolver),
-            Err(error) => tracing::warn!(%error, "no domain can be verified by this server; name a server with --dns-server"),
+            Err(error) => {
+                tracing::warn!(%error, "no domain can be verified by this server; name a server with --dns-server")
+            }
         }
     }
 }
 
 /// Something that was decided, for `system_status_show`.
-pub(super) fn fact(category: &'static str, key: &'static str, value: impl Into<Value>, default: impl Into<Value>) -> Fact {
+pub(super) fn fact(
+    category: &'static str,
+    key: &'static str,
+    value: impl Into<Value>,
+    default: impl Into<Value>,
+) -> Fact {
     Fact { category, key, value: value.into(), default: default.into() }
 }
 

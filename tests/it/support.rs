@@ -203,6 +203,25 @@ impl Tester {
     }
 }
 
+/// A call without any credential.
+pub async fn as_nobody(tester: &Tester, tool: &str, arguments: Value) -> Result<Value, Value> {
+    let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+    let call = Call {
+        tool: tool.to_owned(),
+        arguments,
+        shown: None,
+        selection: Selection::default(),
+        origin: Origin { transport: "test", ..Origin::default() },
+        dialogue: bureau_kit::dialogue::Dialogue::default(),
+    };
+    match tester.bureau.call(call).await {
+        Outcome::Done { body, is_error: false } => Ok(serde_json::from_slice(&body).unwrap()),
+        Outcome::Done { body, is_error: true } => Err(serde_json::from_slice(&body).unwrap()),
+        Outcome::Unauthenticated(error) => Err(Value::Object(error.to_json())),
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
 /// The first lines in which two dumps differ, for a failing test to show.
 pub fn difference(one: &str, other: &str) -> String {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();

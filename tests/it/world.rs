@@ -128,7 +128,8 @@ impl World {
                 ("discount", "number", json!(0.5)),
                 ("layout", "json", json!({"columns": 3})),
             ] {
-                let toggle = json!({"identifier": identifier, "name": "Nowa kuchnia", "type": kind, "default_value": value});
+                let toggle =
+                    json!({"identifier": identifier, "name": "Nowa kuchnia", "type": kind, "default_value": value});
                 self.owner.ok("feature_toggle_create", toggle).await;
             }
             let own = json!({"toggle_id": "greeting", "is_override": true, "override_value": "Hej"});

@@ -6,7 +6,7 @@ use bureau_kit::prelude::*;
 
 use crate::any_json::AnyJson;
 use crate::group_members::{self, ById, Deleted, Found, Search, Wanted, checked_name, checked_text};
-use crate::groups::{DEPARTMENT, GROUPS, Group};
+use crate::groups::{self, DEPARTMENT, GROUPS, Group};
 use crate::users::User;
 
 pub(crate) fn tools() -> Vec<Tool> {
@@ -163,7 +163,7 @@ async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<DepartmentRow> {
         .with("active", input.active.unwrap_or(true));
     reached(&mut values, input.department_fields)?;
     additional(&mut values, input.fields)?;
-    let group = family::save_new(ctx, &GROUPS, values).await?;
+    let group = groups::add(ctx, values).await?;
     group_members::set(ctx, &group, &users).await?;
     DepartmentRow::of(ctx, group).await
 }
@@ -252,7 +252,7 @@ async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<DepartmentRow> {
         Some(ids) => Some(people(ctx, ids).await?),
         None => None,
     };
-    let group = family::save(ctx, &before, values).await?;
+    let group = groups::change(ctx, &before, values).await?;
     if let Some(users) = users {
         group_members::set(ctx, &group, &users).await?;
     }

@@ -77,6 +77,18 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
     })
 }
 
+/// Stores a new group by its rule. Another call may take the name meanwhile: then this one runs again, and is told so.
+pub(crate) async fn add(ctx: &mut Ctx, mut values: Values) -> Result<Record> {
+    rule(ctx, Draft { event: Event::Create, before: None, values: &mut values }).await?;
+    ctx.insert(&GROUPS, values).await.map_err(Error::lost_race)
+}
+
+/// Changes a group in the same way.
+pub(crate) async fn change(ctx: &mut Ctx, before: &Record, mut values: Values) -> Result<Record> {
+    rule(ctx, Draft { event: Event::Update, before: Some(before), values: &mut values }).await?;
+    ctx.update(before, values).await.map_err(Error::lost_race)
+}
+
 /// The group of a kind with this name, whatever the case and outer spaces.
 pub(crate) async fn named(ctx: &mut Ctx, kind: &'static str, name: &str) -> Result<Option<Record>> {
     let mut sql = ctx.from(&GROUPS);

@@ -278,7 +278,7 @@ pub(crate) async fn department_named(ctx: &mut Ctx, name: &str) -> Result<Record
         Some(group) => Ok(group),
         None => {
             let values = Values::new().with("kind", DEPARTMENT).with("name", name.trim());
-            family::save_new(ctx, &GROUPS, values).await
+            groups::add(ctx, values).await
         }
     }
 }

@@ -88,12 +88,16 @@ pub(crate) async fn checked(ctx: &mut Ctx, wish: Wish, paths: Paths) -> Result<R
     let mut wrong: Vec<FieldError> = Vec::new();
     let mut keep = |error: Error| wrong.extend(error.fields().iter().cloned());
     let (user, account) = (paths.user, paths.account);
-    let email = Email::parse(&wish.email).map_err(|message| keep(Error::invalid(format!("{user}/email"), message))).ok();
+    let email =
+        Email::parse(&wish.email).map_err(|message| keep(Error::invalid(format!("{user}/email"), message))).ok();
     let length = wish.password.chars().count();
     if let Err(message) = password::check(&wish.password) {
         keep(Error::invalid(format!("{user}/password"), message));
     } else if length > LONGEST_PASSWORD {
-        keep(Error::invalid(format!("{user}/password"), format!("must not be longer than {LONGEST_PASSWORD} characters")));
+        keep(Error::invalid(
+            format!("{user}/password"),
+            format!("must not be longer than {LONGEST_PASSWORD} characters"),
+        ));
     }
     let login = wish.login.unwrap_or_default();
     for (name, text) in [("first_name", &wish.first_name), ("last_name", &wish.last_name), ("login", &login)] {
@@ -240,8 +244,8 @@ pub struct Minted {
     pub account: String,
     /// Language of the account, when one was given.
     pub locale: Option<String>,
-    /// When the token ends.
-    pub expires_at: Instant,
+    /// How many minutes the token is good for.
+    pub minutes: i64,
 }
 
 /// Makes the token of a request at the moment its mail goes out, and stores its hash: the last one made counts. None when the
@@ -263,7 +267,7 @@ pub async fn mint(tx: &mut Tx, onboarding_id: Uuid, now: Instant) -> Result<Opti
         first_name: row.get(1)?,
         account: account.name,
         locale: account.locale,
-        expires_at,
+        minutes: TOKEN_MINUTES,
     }))
 }
 
@@ -316,10 +320,8 @@ pub(crate) async fn confirmed(ctx: &mut Ctx, token: &str) -> Result<Opened> {
     }
     refuse_known(ctx, &email).await?;
     let opened = open(ctx, account, owner, false).await?;
-    let note = Sql::with(
-        "UPDATE onboardings SET founded_tenant = $1 WHERE id = $2",
-        [opened.tenant.id.into(), id.into()],
-    );
+    let note =
+        Sql::with("UPDATE onboardings SET founded_tenant = $1 WHERE id = $2", [opened.tenant.id.into(), id.into()]);
     ctx.write_secret(&note).await?;
     Ok(opened)
 }

@@ -227,7 +227,10 @@ async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<Updated> {
         (true, None) => return Err(Error::invalid("/override_value", "is required with is_override true")),
         (false, None) => None,
         (false, Some(_)) => {
-            return Err(Error::invalid("/override_value", "has no meaning with is_override false: the default holds then"));
+            return Err(Error::invalid(
+                "/override_value",
+                "has no meaning with is_override false: the default holds then",
+            ));
         }
     };
     let id = toggle.id;

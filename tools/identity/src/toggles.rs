@@ -426,7 +426,9 @@ struct CreateInput {
 
 async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<ToggleRow> {
     if ctx.count_up_to(MOST, Sql::new("SELECT 1 FROM feature_toggles")).await? >= MOST {
-        return Err(Error::conflict(format!("There are {MOST} feature toggles already. Delete one that nobody asks for.")));
+        return Err(Error::conflict(format!(
+            "There are {MOST} feature toggles already. Delete one that nobody asks for."
+        )));
     }
     let toggle = Toggle {
         id: ctx.new_id(),
@@ -474,10 +476,10 @@ async fn free_identifier(ctx: &mut Ctx, given: &str, own: Option<Uuid>) -> Resul
         ));
     }
     match find(ctx, identifier).await? {
-        Some(taken) if Some(taken.id) != own => {
-            Err(Error::conflict(format!("There is a feature toggle {identifier} already. Change it with feature_toggle_update."))
-                .with("columns", "identifier"))
-        }
+        Some(taken) if Some(taken.id) != own => Err(Error::conflict(format!(
+            "There is a feature toggle {identifier} already. Change it with feature_toggle_update."
+        ))
+        .with("columns", "identifier")),
         _ => Ok(identifier.to_owned()),
     }
 }
@@ -517,7 +519,10 @@ async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<ToggleRow> {
     if input.kind.is_some_and(|kind| kind != before.kind) {
         return Err(Error::invalid(
             "/type",
-            format!("is {} for good, since companies may have set values of it; make another toggle", before.kind.name()),
+            format!(
+                "is {} for good, since companies may have set values of it; make another toggle",
+                before.kind.name()
+            ),
         )
         .with("reason", "TYPE_MISMATCH"));
     }

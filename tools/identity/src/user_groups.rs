@@ -3,7 +3,7 @@
 use bureau_kit::prelude::*;
 
 use crate::group_members::{self, ById, Deleted, Found, Search, Wanted, checked_name, checked_text};
-use crate::groups::{GROUPS, Group};
+use crate::groups::{self, GROUPS, Group};
 use crate::users::User;
 
 pub(crate) fn tools() -> Vec<Tool> {
@@ -139,7 +139,7 @@ async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<GroupRow> {
         .with("description", checked_text("description", input.description, 2000)?)
         .with("used_for", checked_text("kind", input.kind, 60)?.unwrap_or_else(|| USUAL.to_owned()))
         .with("active", input.active.unwrap_or(true));
-    let group = family::save_new(ctx, &GROUPS, values).await?;
+    let group = groups::add(ctx, values).await?;
     group_members::set(ctx, &group, &users).await?;
     GroupRow::of(ctx, group).await
 }
@@ -191,7 +191,7 @@ async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<GroupRow> {
         Some(ids) => Some(members(ctx, ids).await?),
         None => None,
     };
-    let group = family::save(ctx, &before, values).await?;
+    let group = groups::change(ctx, &before, values).await?;
     if let Some(users) = users {
         group_members::set(ctx, &group, &users).await?;
     }
