@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod account;
 mod accounts;
 mod audit;
 mod callers;
@@ -26,6 +27,7 @@ mod corpus;
 mod crm;
 mod dialogue;
 mod dice;
+mod directory;
 mod generated;
 mod http;
 mod identity;
@@ -37,6 +39,7 @@ mod mail;
 mod malformed;
 mod news;
 mod oauth;
+mod onboarding;
 mod openrpc;
 mod oracle;
 mod origins;
@@ -54,6 +57,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod toggles;
 mod webhooks;
 mod websocket;
 mod work;

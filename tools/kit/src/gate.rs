@@ -25,6 +25,7 @@ use crate::egress::Guard;
 use crate::error::{Code, Error, Result};
 use crate::events::Subscribers;
 use crate::id::Ids;
+use crate::installation::Installation;
 use crate::outbox::Outbox;
 use crate::registry::{Entry, Registry};
 use crate::rights::Principal;
@@ -58,6 +59,8 @@ pub struct Bureau {
     pub attempts: Attempts,
     pub(crate) accesses: Accesses,
     pub(crate) uses: Uses,
+    /// What whoever runs the server has decided for all tenants.
+    pub installation: Installation,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
     /// What leaves the database, as far as this process carries it.
@@ -131,6 +134,7 @@ impl From<Error> for Refusal {
 impl Bureau {
     /// A server over an open database.
     pub fn new(registry: Registry, db: Db, clock: Clock, ids: Ids) -> Arc<Self> {
+        let installation = Installation::new(clock.now());
         Arc::new(Self {
             registry,
             db,
@@ -140,6 +144,7 @@ impl Bureau {
             attempts: Attempts::default(),
             accesses: Accesses::default(),
             uses: Uses::default(),
+            installation,
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
             outbox: Outbox::default(),

@@ -23,6 +23,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(11, "0011_webhooks"),
     migration!(12, "0012_audit"),
     migration!(13, "0013_accounts"),
+    migration!(14, "0014_directory"),
 ];
 
 #[cfg(test)]
