@@ -7,6 +7,7 @@ use bureau_kit::registry::Entry;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::ai::{self, AiArgs};
 use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential, say};
 use crate::catalog;
 use crate::open;
@@ -25,6 +26,8 @@ pub(super) struct CallArgs {
     selection: SelectionArgs,
     #[command(flatten)]
     audit: AuditArgs,
+    #[command(flatten)]
+    ai: AiArgs,
     /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database, also when one is named.
     #[arg(long, env = "BUREAU_URL", value_name = "URL")]
     url: Option<String>,
@@ -80,6 +83,7 @@ fn read_arguments(given: &str) -> Result<Map<String, Value>, Failure> {
 
 async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Value, bool), Failure> {
     let (selection, _) = args.selection.selection()?;
+    let provider = args.ai.provider()?;
     let opened = open::open(&args.database.location()?).await?;
     let call = Call {
         tool: args.tool.clone(),
@@ -90,6 +94,7 @@ async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Va
         dialogue: bureau_kit::dialogue::Dialogue::default(),
     };
     opened.bureau.log_reads(args.audit.access_log);
+    ai::provide(&opened.bureau, provider);
     let outcome = opened.bureau.call(call).await;
     opened.bureau.close().await;
     match outcome {

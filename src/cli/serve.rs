@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use tokio::sync::watch;
 
+use super::ai::{self, AiArgs};
 use super::oauth::OAuthArgs;
 use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, local_credential, say};
 use crate::http;
@@ -32,6 +33,8 @@ pub(super) struct ServeArgs {
     selection: SelectionArgs,
     #[command(flatten)]
     audit: AuditArgs,
+    #[command(flatten)]
+    ai: AiArgs,
     /// Fill an empty database with a believable company to try things on.
     #[arg(long, env = "BUREAU_DEMO", value_parser = BoolishValueParser::new())]
     demo: bool,
@@ -68,6 +71,8 @@ pub(super) struct StdioArgs {
     selection: SelectionArgs,
     #[command(flatten)]
     audit: AuditArgs,
+    #[command(flatten)]
+    ai: AiArgs,
     /// When the person behind the client is asked before destructive work is kept, where the client can ask one.
     #[arg(long, env = "BUREAU_CONFIRM", value_enum, default_value_t, value_name = "WHEN")]
     confirm: Confirm,
@@ -85,6 +90,7 @@ pub(super) struct FillArgs {
 pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
+    let provider = args.ai.provider()?;
     let tls = match (args.tls_cert.clone(), args.tls_key.clone()) {
         (Some(certificate), Some(key)) => Some(http::Tls::load(certificate, key).map_err(Failure::start)?),
         _ => None,
@@ -103,6 +109,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let stops = stop_requests();
     let Opened { bureau, founded } = open::open(&location).await?;
     bureau.log_reads(args.audit.access_log);
+    ai::provide(&bureau, provider);
     let fresh = founded.is_some();
     let token = match (founded, args.demo) {
         (Some(founded), false) => Some(founded.token),
@@ -235,8 +242,10 @@ fn write_private(path: &std::path::Path, token: &str) -> std::io::Result<()> {
 pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
+    let provider = args.ai.provider()?;
     let Opened { bureau, founded } = open::open(&location).await?;
     bureau.log_reads(args.audit.access_log);
+    ai::provide(&bureau, provider);
     if founded.is_some() {
         // Whoever starts this holds the file and acts as its owner: no token is needed, and none is shown.
         tracing::info!(

@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod api_keys;
+pub mod assistant;
 mod audit;
 mod builtin;
 mod flag;
@@ -78,6 +79,7 @@ pub fn toolsets() -> Vec<Toolset> {
             ]
             .concat(),
         },
+        assistant::toolset(),
         Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
         Toolset {
             name: "search",
