@@ -1,5 +1,6 @@
 //! The command line.
 
+mod ai;
 mod call;
 mod config;
 mod doctor;

@@ -17,6 +17,7 @@
 mod abuse;
 mod account;
 mod accounts;
+mod assistant;
 mod audit;
 mod callers;
 mod clients;

@@ -1,17 +1,41 @@
 //! A company with at least one record of every kind, and sample arguments for every tool.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bureau_identity::assistant::{About, ChatProvider, Completion, Request, SharedProvider, Usage};
 use bureau_kit::access::Verified;
+use bureau_kit::error::Result;
 use bureau_kit::installation::SelfService;
 use bureau_kit::registry::Entry;
 use bureau_kit::sql::Sql;
 use bureau_kit::time::Instant;
+use bureau_kit::tool::BoxFuture;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::onboarding;
 use crate::support::Tester;
+
+/// A model that always says the same, whatever it is asked.
+#[derive(Debug)]
+pub struct Canned;
+
+impl ChatProvider for Canned {
+    fn about(&self) -> About {
+        About { id: "canned".into(), name: "Canned".into(), model: "canned-1".into() }
+    }
+
+    fn complete(&self, _: Request) -> BoxFuture<'_, Result<Completion>> {
+        let content = r#"{"intent": "general_chat", "tool_name": null, "confidence": 0.5, "reasoning": "canned"}"#;
+        let completion = Completion { content: Some(content.into()), tool_calls: Vec::new(), usage: Usage::default() };
+        Box::pin(std::future::ready(Ok(completion)))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
 
 /// A company whose tables are filled, and its records by table name, oldest first.
 pub struct World {
@@ -85,6 +109,7 @@ impl World {
     }
 
     pub async fn of(owner: Tester) -> Self {
+        owner.bureau.provide::<SharedProvider>(Arc::new(Canned));
         let mut world = Self { owner, ids: BTreeMap::new(), others: BTreeMap::new() };
         for (tool, arguments) in FOUNDATION {
             world.refresh().await;
@@ -156,7 +181,7 @@ impl World {
                     let mut sql: Sql = ctx.select("id", table);
                     sql.push(if table.numbered { " ORDER BY num" } else { " ORDER BY created_at, id" });
                     let rows = ctx.rows(&sql).await?;
-                    ids.insert(table.name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?);
+                    ids.insert(table.name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>>>()?);
                 }
                 // Actions are no described table; undo and redo need one of each state, made on purpose at the end.
                 let newest_tag = ids.get("tags").and_then(|tags: &Vec<Uuid>| tags.last()).copied();
@@ -167,7 +192,7 @@ impl World {
                         sql.and_eq("resource_id", newest_tag);
                     }
                     let rows = ctx.rows(&sql).await?;
-                    ids.insert(name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?);
+                    ids.insert(name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>>>()?);
                 }
                 let mut sql = Sql::new("SELECT id FROM outbox WHERE kind = 'webhook' AND tenant_id = ");
                 sql.bind(ctx.tenant_id()).push(" ORDER BY created_at, id");

@@ -12,6 +12,7 @@ mod any_json;
 mod api_key_rows;
 mod api_key_update;
 mod api_keys;
+pub mod assistant;
 mod audit;
 mod builtin;
 mod connections;
@@ -149,6 +150,7 @@ pub fn toolsets() -> Vec<Toolset> {
             about: "Feature toggles of the installation, and what they are for one's own company.",
             tools: [toggles::tools(), toggle_overrides::tools()].concat(),
         },
+        assistant::toolset(),
         Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
         Toolset {
             name: "search",

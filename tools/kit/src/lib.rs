@@ -41,6 +41,7 @@ pub mod registry;
 pub mod rights;
 pub mod schema;
 pub mod secret;
+mod services;
 pub mod sql;
 pub mod table;
 pub mod text;
