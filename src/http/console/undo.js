@@ -1,0 +1,68 @@
+// Writes that are looked at before they are done: a dialog that tries dry, shows what would change, and asks.
+
+import { call, freshKey, tool } from './calls.js';
+import { changesOf, effectsOf } from './changes.js';
+import { openDialog, tell } from './dialog.js';
+import { button, el, refusalNotice } from './elements.js';
+
+/** Shows what a write would do, and does it once the person says so. Resolves to its answer; to null when it was let be. */
+export function previewed({ title, about, name, input, yes, bad = false, done }) {
+    return new Promise((resolve) => {
+        const preview = el('div', { 'aria-live': 'polite', 'aria-busy': 'true' }, el('p', { class: 'dim' }, 'Looking at what would change…'));
+        const { dialog, content, actions, close } = openDialog(title, about && el('p', {}, about), preview);
+        let answer = null;
+        dialog.addEventListener('close', () => resolve(answer));
+        // Sent again after a lost answer, it is done once all the same.
+        const key = freshKey();
+        const act = button(yes, async () => {
+            act.disabled = true;
+            content.querySelector('[role=alert]')?.remove();
+            try {
+                const takesKey = 'idempotency_key' in ((await tool(name)).inputSchema.properties ?? {});
+                answer = await call(name, takesKey ? { idempotency_key: key, ...input } : input);
+                close();
+                if (done) tell(done);
+            } catch (refusal) {
+                if (refusal.isEnd) return close();
+                act.disabled = false;
+                content.append(refusalNotice(refusal));
+            }
+        }, { class: bad ? 'bad' : 'primary', disabled: true });
+        actions.append(button('Cancel', close), act);
+        call(name, { ...input, dry_run: true }).then(
+            (tried) => {
+                preview.replaceChildren(
+                    ...[changesOf(tried.changes ?? []), effectsOf(tried.outside_effects), conflicts(tried)].filter(Boolean),
+                );
+                act.disabled = false;
+            },
+            (refusal) => (refusal.isEnd ? close() : preview.replaceChildren(refusalNotice(refusal))),
+        ).finally(() => preview.setAttribute('aria-busy', 'false'));
+    });
+}
+
+/** Where taking back a session's work would stop. */
+function conflicts(tried) {
+    const stopped = tried.stopped_at ?? tried.conflict ?? tried.stopped;
+    if (!stopped) return null;
+    const text = typeof stopped === 'string' ? stopped : stopped.message ?? stopped.reason ?? JSON.stringify(stopped);
+    return el('div', { class: 'notice warn' }, el('p', {}, `It would stop here: ${text}`));
+}
+
+/** Takes an action back. */
+export const undo = (token, label) => previewed({
+    title: 'Take this back?',
+    about: `“${label}” is undone exactly: same ids, same values. You can redo it.`,
+    name: 'action_undo',
+    input: { undo_token: token },
+    yes: 'Take back',
+});
+
+/** Carries out again what was taken back. */
+export const redo = (id, label) => previewed({
+    title: 'Do this again?',
+    about: `“${label}” is carried out again exactly as it was.`,
+    name: 'action_redo',
+    input: { log_id: id },
+    yes: 'Do again',
+});
