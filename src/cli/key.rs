@@ -64,7 +64,7 @@ const COLUMNS: &[Column] = &[
     ("num", |key| field(key, "num")),
     ("begins with", |key| field(key, "prefix")),
     ("name", |key| field(key, "name")),
-    ("ends", |key| match instant(key, "expires_at") {
+    ("ends (UTC)", |key| match instant(key, "expires_at") {
         never if never.is_empty() => "never".to_owned(),
         end => end,
     }),

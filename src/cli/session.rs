@@ -45,7 +45,7 @@ const COLUMNS: &[Column] = &[
     ("num", |session| field(session, "num")),
     ("begins with", |session| field(session, "prefix")),
     ("label", |session| field(session, "label")),
-    ("ends", |session| match instant(session, "revoked_at") {
+    ("ends (UTC)", |session| match instant(session, "revoked_at") {
         open if open.is_empty() => instant(session, "expires_at"),
         _ => "revoked".to_owned(),
     }),

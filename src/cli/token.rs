@@ -142,7 +142,7 @@ const COLUMNS: &[Column] = &[
     ("kind", |row| field(row, "kind")),
     ("num", |row| field(row, "num")),
     ("begins with", |row| field(row, "prefix")),
-    ("ends", |row| match (field(row, "revoked_at").as_str(), instant(row, "expires_at")) {
+    ("ends (UTC)", |row| match (field(row, "revoked_at").as_str(), instant(row, "expires_at")) {
         ("", never) if never.is_empty() => "never".to_owned(),
         ("", end) => end,
         _ => "revoked".to_owned(),

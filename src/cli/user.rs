@@ -90,7 +90,7 @@ const COLUMNS: &[Column] = &[
     ("state", |user| {
         if user.get("active").and_then(Value::as_bool) == Some(false) { "blocked" } else { "active" }.to_owned()
     }),
-    ("last seen", |user| instant(user, "last_seen_at")),
+    ("last seen (UTC)", |user| instant(user, "last_seen_at")),
 ];
 
 pub(super) async fn user(args: UserArgs) -> Result<(), Failure> {
@@ -173,9 +173,7 @@ fn told(user: &Value, done: &str) -> String {
     let (name, num, undo) = (field(user, "name"), field(user, "num"), field(user, "undo_token"));
     let mut text = format!("{name} (user {num}) {done}.");
     if !undo.is_empty() {
-        text.push_str(&format!(
-            "\nTake it back: bureau call action_undo --args '{{\"undo_token\": \"{undo}\"}}'"
-        ));
+        text.push_str(&format!("\nTake it back: bureau call action_undo --args '{{\"undo_token\": \"{undo}\"}}'"));
     }
     text
 }
@@ -187,7 +185,9 @@ pub(super) async fn found(target: &Target, user: &str) -> Result<String, Failure
     }
     let email = user.trim();
     let users = target.all("user_list", &Map::from_iter([("q".to_owned(), json!(email))])).await?;
-    let same = |row: &&Value| row.get("email").and_then(Value::as_str).is_some_and(|own| own.to_lowercase() == email.to_lowercase());
+    let same = |row: &&Value| {
+        row.get("email").and_then(Value::as_str).is_some_and(|own| own.to_lowercase() == email.to_lowercase())
+    };
     match users.iter().find(same) {
         Some(user) => Ok(field(user, "id")),
         None => {

@@ -16,8 +16,10 @@
 
 mod abuse;
 mod clients;
+mod command_line;
 mod completion;
 mod conformance;
+mod console;
 mod contracts;
 mod corpus;
 mod crm;

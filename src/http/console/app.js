@@ -1,6 +1,6 @@
 // The frame: who is signed in, which view is shown, and the keys that work everywhere.
 
-import { call, keep, mayUse, signedIn } from './calls.js';
+import { call, keep, signedIn } from './calls.js';
 import { confirmed, openDialog, tell } from './dialog.js';
 import { button, el } from './elements.js';
 import { forget } from './people.js';
@@ -35,6 +35,7 @@ function show() {
     shown = { name: view, ...(session ? VIEWS[view].create() : signIn.create(begin)) };
     main.replaceChildren(shown.node);
     document.title = `${shown.title} · Bureau console`;
+    main.setAttribute('aria-label', shown.title);
     document.getElementById('user').textContent = session?.user?.name ?? session?.user?.email ?? '';
     window.scrollTo(0, 0);
     shown.update?.(rest, query);

@@ -23,7 +23,7 @@ function fieldsOf({ event, fields }) {
     const rows = Object.entries(fields).filter(([, { before, after }]) => before !== after);
     if (!rows.length) return el('p', { class: 'dim' }, 'No field that may be shown.');
     const is = (side) => event === 'update' || event === side;
-    const cell = (side, label, of) => is(side) && el('td', { class: side === 'create' ? 'after' : 'before', 'data-label': label }, el('span', {}, value(of)));
+    const cell = (side, label, of) => is(side) && el('td', { class: side === 'create' ? 'after' : 'before', 'data-label': event === 'update' && label }, el('span', {}, value(of)));
     return el(
         'table', { class: 'fields' },
         el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, 'Field'), is('delete') && el('th', { scope: 'col' }, 'Before'), is('create') && el('th', { scope: 'col' }, 'After'))),

@@ -36,7 +36,7 @@ export function create() {
     filters.form.addEventListener('reset', () => setTimeout(apply));
     const node = el(
         'div', {},
-        el('div', { class: 'title' }, el('h1', {}, 'Action log'), button('Refresh', () => load())),
+        el('div', { class: 'title' }, el('h1', {}, 'Action log'), button('Refresh', () => load(), { class: 'small' })),
         el('p', { class: 'lead' }, 'Every write, newest first: who made it, what it changed, and whether it can be taken back.'),
         filters.node,
         list.node,
@@ -191,7 +191,7 @@ function act(action, reload) {
 function facts(action) {
     const all = {
         Tool: el('a', { href: `#/tools/${action.tool}` }, el('code', {}, action.tool)),
-        Through: [action.transport, action.client && ` · ${action.client}`],
+        Through: el('span', { title: action.client }, action.transport, action.client && ` · ${action.client}`),
         Session: action.session_id && el('a', { href: `#/log?session_id=${action.session_id}` }, el('code', {}, action.session_id)),
         Record: action.resource_id && el('a', { href: `#/log?resource_id=${action.resource_id}` }, el('code', {}, action.resource_id)),
         Action: el('code', {}, action.id),

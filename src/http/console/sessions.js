@@ -22,10 +22,10 @@ export function create() {
         el(
             'div', { class: 'title' },
             el('h1', {}, 'Sessions'),
-            el('label', { class: 'check' }, ended, 'Show ended ones'),
-            button('Refresh', () => load()),
+            el('label', { class: 'check' }, ended, 'Ended too'),
+            button('Refresh', () => load(), { class: 'small' }),
         ),
-        el('p', { class: 'lead' }, 'Who is let in, with what limits, and until when. To end a session ends everything that was made from it.'),
+        el('p', { class: 'lead' }, 'Who is let in, with what limits, and until when. Ending a session ends everything that was made from it.'),
         list.node,
     );
     load();

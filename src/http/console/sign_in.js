@@ -63,7 +63,10 @@ export function create(begin) {
         el('summary', {}, 'Use a token instead'),
         el(
             'form', { onsubmit: attempt(() => withToken(token.value.trim())) },
-            labelled('Token', token, 'The one that `bureau serve` printed, or of `bureau token create`. An API key is exchanged for a session of eight hours; the key itself is not kept.'),
+            labelled('Token', token, [
+                'The one that ', el('code', {}, 'bureau serve'), ' printed, or that ', el('code', {}, 'bureau token create'),
+                ' made. An API key is exchanged for a session of eight hours; the key itself is not kept.',
+            ]),
             el('button', { type: 'submit', class: 'wide' }, 'Sign in with the token'),
         ),
     );
