@@ -114,7 +114,7 @@ export function schemaForm(schema) {
         'div', {},
         !properties.length && el('p', { class: 'dim' }, 'It takes no arguments.'),
         el('div', { class: 'fields-grid' }, first),
-        first.length || more.length > FEW ? folded(`Optional (${more.length})`, more, more.length <= FEW) : el('div', { class: 'fields-grid' }, more),
+        folded(`Optional (${more.length})`, more, more.length <= FEW || !first.length),
         folded('Safe writing', safety, false),
     );
     const text = el('textarea', { class: 'code', rows: 12, spellcheck: 'false', 'aria-label': 'Arguments as JSON' });

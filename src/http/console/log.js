@@ -16,6 +16,7 @@ export function create() {
     const filters = filterForm();
     let page = 1;
     let wanted = {};
+    let asked = '';
     const load = (to = page) => {
         page = to;
         return list.load(() => rows(wanted, page, load));
@@ -24,6 +25,9 @@ export function create() {
         event?.preventDefault();
         const query = await filters.read();
         const text = new URLSearchParams(query).toString();
+        // A field that is left by a press of Apply says twice that it changed.
+        if (text === asked) return;
+        asked = text;
         const address = text ? `#/log?${text}` : '#/log';
         // Coming back by the browser's arrows leads through `update`.
         if (location.hash !== address) history.pushState(null, '', address);
@@ -46,6 +50,7 @@ export function create() {
         node,
         async update(rest, query) {
             const given = Object.fromEntries(query);
+            asked = query.toString();
             await filters.fill(given);
             wanted = asInput(given);
             load(1);
