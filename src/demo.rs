@@ -143,7 +143,7 @@ impl Owner<'_> {
             arguments,
             shown: Some(self.shown.clone()),
             selection: Selection::default(),
-            origin: Origin { transport: "cli", client: Some("demo".into()) },
+            origin: Origin { transport: "cli", client: Some("demo".into()), ..Origin::default() },
             dialogue: bureau_kit::dialogue::Dialogue::default(),
         };
         match self.bureau.call(call).await {

@@ -33,7 +33,7 @@ use tokio::sync::watch;
 
 use crate::limits;
 use crate::mcp::era::is_meant_stateless;
-use crate::mcp::{Face, Server, carries_session_token, is_unauthenticated};
+use crate::mcp::{Face, Server, calls_public_tool, carries_session_token, is_unauthenticated};
 use crate::oauth::OAuth;
 use crate::rpc::{
     Caller, Era, INVALID_PARAMS, INVALID_REQUEST, Kind, METHOD_NOT_FOUND, Message, PARSE_ERROR, Response, error, id_in,
@@ -236,6 +236,7 @@ impl<'a> Incoming<'a> {
         let origin = Origin {
             transport: if face == Face::Mcp { "http" } else { "rpc" },
             client: text_header(&head.headers, header::USER_AGENT.as_str()).map(str::to_owned),
+            address: peer.0,
         };
         let mut caller = Caller::new(shown, app.options.selection.and(&wanted.selection), origin);
         caller.list_all = app.options.list_all || wanted.list_all;
@@ -257,7 +258,8 @@ impl<'a> Incoming<'a> {
             Ok(message) => message,
             Err(cause) => return self.refuse_message(&id_in(text), cause, false),
         };
-        if self.caller.shown.is_none() && !carries_session_token(&message) {
+        let needs_token = || !calls_public_tool(&self.app.server.bureau.registry, self.face, &message);
+        if self.caller.shown.is_none() && !carries_session_token(&message) && needs_token() {
             return unauthenticated(message.id(), NO_TOKEN);
         }
         let kind = match message.kind(self.face == Face::Plain) {

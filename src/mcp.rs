@@ -16,11 +16,13 @@ pub mod sealed;
 pub mod session;
 pub mod tasks;
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bureau_kit::error::{Code, Error, Result};
 use bureau_kit::gate::Bureau;
+use bureau_kit::registry::Registry;
 use bureau_kit::rights::Principal;
 use bureau_kit::secret::SECRET_BYTES;
 use bytes::Bytes;
@@ -271,6 +273,21 @@ impl Server {
 /// The credential a call carries in its own arguments, for transports that must decide before they run it.
 pub fn carries_session_token(message: &Message<'_>) -> bool {
     message.params_text().contains("\"_sessionToken\"")
+}
+
+/// Whether a message calls a tool that needs no credential.
+pub fn calls_public_tool(registry: &Registry, face: Face, message: &Message<'_>) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    }
+    match message.method.as_deref() {
+        Some("tools/call") => serde_json::from_str::<Named<'_>>(message.params_text())
+            .is_ok_and(|called| registry.is_public(&called.name)),
+        Some(method) => face == Face::Plain && registry.is_public(method),
+        None => false,
+    }
 }
 
 /// Everything but `tools/call` checks the credential here; calls do so in the gate.

@@ -45,7 +45,8 @@ where
 {
     let (answers, queue) = mpsc::channel(QUEUE);
     let writer = tokio::spawn(write_all(output, queue));
-    let mut caller = Caller::new(Some(options.shown), options.selection, Origin { transport: "stdio", client: None });
+    let mut caller =
+        Caller::new(Some(options.shown), options.selection, Origin { transport: "stdio", ..Origin::default() });
     caller.list_all = options.list_all;
     let pipe = Pipe::new(server, caller, answers.clone());
     let (read, patience) = tokio::select! {

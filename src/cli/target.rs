@@ -62,7 +62,7 @@ impl Target {
             arguments,
             shown: Some(local_credential()),
             selection,
-            origin: Origin { transport: "cli", client: None },
+            origin: Origin { transport: "cli", ..Origin::default() },
             dialogue: bureau_kit::dialogue::Dialogue::default(),
         };
         match bureau.call(call).await {

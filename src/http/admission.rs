@@ -51,6 +51,8 @@ impl Incoming<'_> {
             Some(account) => fairness.enter(account.clone(), calls).await.map_err(Refusal::Limited),
             None => match self.caller.shown.clone().or_else(|| session_token(message?)) {
                 Some(shown) => fairness.admit(&self.app.server.bureau, &shown, self.peer, calls).await,
+                // Only calls of public tools come here without a token.
+                None if message.is_some() => fairness.admit_nobody(self.peer, calls).await,
                 None => Err(Refusal::Unauthenticated),
             },
         };

@@ -198,6 +198,13 @@ impl Fairness {
         self.enter(account, calls).await.map_err(Refusal::Limited)
     }
 
+    /// Lets a request in that needs no credential. It counts for its address, and all of them share as one tenant does.
+    pub(crate) async fn admit_nobody(&self, peer: Peer, calls: usize) -> Result<Permit, Refusal> {
+        self.check_failures(peer).map_err(Refusal::Limited)?;
+        let account = self.account(self.keys.hash_one(("nobody", peer.0)), Uuid::nil());
+        self.enter(account, calls).await.map_err(Refusal::Limited)
+    }
+
     /// Who showed this before, and was somebody. An unknown credential from an address with too many failures is refused:
     /// nobody shall try tokens at the speed of the database.
     pub(crate) fn known(&self, shown: &Shown, peer: Peer) -> Result<Option<Arc<Account>>, Limited> {

@@ -111,6 +111,11 @@ async fn every_write_can_be_tried_repeated_undone_and_redone() {
             check_output(entry, &tried, "the dry run");
             assert_eq!(difference(&start, &owner.dump().await), "", "a dry run of {name} changed something");
 
+            if !entry.tool.takes_key() {
+                let done = owner.ok(name, arguments.clone()).await;
+                check_output(entry, &done, "the answer");
+                continue;
+            }
             let key = json!(format!("key {name} {cycles}"));
             let keyed = with_reserved(entry, &arguments, "idempotency_key", key);
             let done = owner.ok(name, keyed.clone()).await;

@@ -29,6 +29,7 @@ mod generated;
 mod http;
 mod identity;
 mod kill;
+mod login;
 mod malformed;
 mod news;
 mod oauth;

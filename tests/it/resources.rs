@@ -62,7 +62,7 @@ pub async fn asked_of(
     let params = of_generation(stateless, params);
     let text = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
     let message = Message::read(&text).unwrap();
-    let origin = Origin { transport: "test", client: None };
+    let origin = Origin { transport: "test", ..Origin::default() };
     let mut caller = Caller::new(Some(tester.shown.clone()), tester.selection.clone(), origin);
     caller.take(server.envelope(&message, None).unwrap());
     let response = server.answer(Face::Mcp, &message, Arc::new(caller)).await;

@@ -27,7 +27,7 @@ fn fault(entry: &Entry) -> Vec<String> {
     demand(!tool.about.is_empty() && tool.about.ends_with('.'), "a description in whole sentences");
     demand(tool.about.chars().count() <= 420, "a description of at most 420 letters");
     demand(!tool.synonyms.is_empty() || entry.toolset == "discovery", "synonyms to be found by");
-    demand(!tool.rights.is_empty() || OPEN_TO_ALL.contains(&tool.name), "a right");
+    demand(!tool.rights.is_empty() || tool.public || OPEN_TO_ALL.contains(&tool.name), "a right");
     for (which, schema) in [("input", tool.input_schema()), ("output", tool.output_schema())] {
         let schema = bureau_kit::schema::published(&schema);
         demand(
@@ -56,6 +56,7 @@ const OPEN_TO_ALL: &[&str] = &[
     "permission_explain",
     "session_create",
     "session_list",
+    "session_logout",
     "session_refresh",
     "session_revoke",
     "me",

@@ -62,7 +62,7 @@ async fn replay(name: &str, story: &str) -> usize {
 async fn send(server: &Server, shown: Shown, request: &Value) -> Value {
     let text = request.to_string();
     let message = Message::read(&text).unwrap();
-    let origin = Origin { transport: "rpc", client: Some("story".into()) };
+    let origin = Origin { transport: "rpc", client: Some("story".into()), ..Origin::default() };
     let caller = Caller::new(Some(shown), Selection::default(), origin);
     let response = server.answer(Face::Plain, &message, Arc::new(caller)).await;
     serde_json::from_slice(&response.joined()).unwrap()

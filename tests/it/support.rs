@@ -111,7 +111,7 @@ impl Tester {
             arguments,
             shown: Some(self.shown.clone()),
             selection: self.selection.clone(),
-            origin: Origin { transport: "test", client: None },
+            origin: Origin { transport: "test", ..Origin::default() },
             dialogue: bureau_kit::dialogue::Dialogue::default(),
         };
         self.bureau.call(call).await

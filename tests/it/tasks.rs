@@ -177,7 +177,7 @@ impl Client {
         });
         let text = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let message = Message::read(&text).unwrap();
-        let origin = Origin { transport: "test", client: None };
+        let origin = Origin { transport: "test", ..Origin::default() };
         let mut caller = Caller::new(Some(self.shown.clone()), Selection::default(), origin);
         caller.take(self.server.envelope(&message, None).unwrap());
         let response = soon(method, self.server.answer(Face::Mcp, &message, Arc::new(caller))).await;

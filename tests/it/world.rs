@@ -22,7 +22,10 @@ const FOUNDATION: &[(&str, &str)] = &[
     ("organization_create", r#"{"name": "Oddział Kraków"}"#),
     ("team_create", r#"{"name": "Montaż"}"#),
     ("team_create", r#"{"name": "Sprzedaż"}"#),
-    ("user_create", r#"{"email": "anna@example.com", "first_name": "Anna", "last_name": "Nowak", "role": "user"}"#),
+    (
+        "user_create",
+        r#"{"email": "anna@example.com", "first_name": "Anna", "last_name": "Nowak", "role": "user", "password": "Kuchnia1!"}"#,
+    ),
     ("user_create", r#"{"email": "piotr@example.com", "first_name": "Piotr", "last_name": "Mazur", "role": "user"}"#),
     ("company_create", r#"{"name": "Meble Żółć"}"#),
     (

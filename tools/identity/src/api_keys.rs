@@ -229,7 +229,9 @@ impl Maker {
     async fn of(ctx: &mut Ctx) -> Result<Self> {
         let principal = ctx.principal().clone();
         match principal.credential {
-            Credential::LocalOwner => Ok(Self { ancestry: Vec::new(), ends: None, organization_id: None }),
+            Credential::LocalOwner | Credential::Nobody => {
+                Ok(Self { ancestry: Vec::new(), ends: None, organization_id: None })
+            }
             Credential::OAuth(id) => Ok(Self { ancestry: vec![id], ends: principal.expires_at, organization_id: None }),
             Credential::ApiKey(id) => {
                 let key = own(ctx, id).await?;

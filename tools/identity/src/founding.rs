@@ -81,7 +81,7 @@ async fn start(bureau: &Arc<Bureau>, request: Founding, only_first: bool) -> Res
                 add_tenant(ctx, &name).await?;
                 let organization = ctx.insert(&ORGANIZATIONS, Values::new().with("name", name)).await?;
                 add_roles(ctx).await?;
-                let owner_id = add_owner(ctx, organization.id, &email, &owner).await?;
+                let owner_id = add_owner(ctx, organization.id, &email, &owner, only_first).await?;
                 let key = NewKey { name: "owner".into(), user_id: Some(owner_id), ..NewKey::default() };
                 let (_, token) = mint_api_key(ctx, key).await?;
                 (request.seed)(ctx).await?;
@@ -140,11 +140,13 @@ async fn add_roles(ctx: &mut Ctx) -> Result<()> {
     Ok(())
 }
 
-async fn add_owner(ctx: &mut Ctx, organization: Uuid, email: &Email, name: &str) -> Result<Uuid> {
+/// The owner of the first tenant administers the installation too.
+async fn add_owner(ctx: &mut Ctx, organization: Uuid, email: &Email, name: &str, is_first: bool) -> Result<Uuid> {
     let mut values = Values::new()
         .with("email", email.as_str())
         .with("email_folded", email.folded())
         .with("role", "owner")
+        .with("is_super_admin", is_first)
         .with("active", true)
         .with("organization_id", organization);
     if !name.is_empty() {

@@ -107,6 +107,13 @@ pub(crate) async fn refuse_above(ctx: &mut Ctx, user: &Record) -> Result<()> {
             .with("missing", names));
         }
     }
+    if user.flag("is_super_admin") && !ctx.principal().is_super_admin {
+        return Err(Error::forbidden(format!(
+            "{} administers the whole installation. Only someone who does so too may do this.",
+            user.text("name")
+        ))
+        .with("missing", "is_super_admin"));
+    }
     let own = &ctx.principal().organizations;
     let wider = |source: &Source| match (own, &source.organizations) {
         (None, _) => false,

@@ -13,6 +13,7 @@ pub mod founding;
 mod grants;
 mod groups;
 mod invitations;
+mod login;
 mod membership;
 mod oauth_subjects;
 mod organizations;
@@ -69,6 +70,7 @@ pub fn toolsets() -> Vec<Toolset> {
                 organizations::tools(),
                 roles::tools(),
                 users::tools(),
+                login::tools(),
                 sessions::tools(),
                 api_keys::tools(),
                 oauth_subjects::tools(),

@@ -124,7 +124,7 @@ fn own_sources(ctx: &Ctx) -> Vec<Source> {
     let principal = ctx.principal();
     let id = match principal.credential {
         Credential::ApiKey(id) | Credential::Session(id) | Credential::OAuth(id) => id,
-        Credential::LocalOwner => Uuid::nil(),
+        Credential::LocalOwner | Credential::Nobody => Uuid::nil(),
     };
     vec![Source {
         kind: "api_key",

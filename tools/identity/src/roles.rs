@@ -94,6 +94,17 @@ pub(crate) async fn named(ctx: &mut Ctx, path: &str, text: &str) -> Result<Recor
     found.ok_or_else(|| Error::invalid(path, format!("there is no role `{text}`; use role_list to find it")))
 }
 
+/// Whether a user has the role that a caller names, as the main one or beside it.
+pub(crate) async fn has(ctx: &mut Ctx, user: &Record, path: &str, text: &str) -> Result<bool> {
+    let role = named(ctx, path, text).await?;
+    if !role.text("code").is_empty() && role.text("code") == user.text("role") {
+        return Ok(true);
+    }
+    let mut sql = ctx.select("1", &USER_ROLES);
+    sql.and_eq("user_id", user.id).and_eq("role_id", role.id);
+    ctx.exists(sql).await
+}
+
 /// A code as people write it: `account admin` is `account_admin`.
 pub(crate) fn code_of(text: &str) -> String {
     text.trim().to_lowercase().replace([' ', '-'], "_")

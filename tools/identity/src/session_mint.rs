@@ -34,6 +34,13 @@ pub(crate) struct CreateInput {
     ttl_minutes: Option<i64>,
 }
 
+impl CreateInput {
+    /// A session that may do whatever its maker may, for so many minutes.
+    pub(crate) fn whole(label: &str, ttl_minutes: i64) -> Self {
+        Self { label: Some(label.to_owned()), ttl_minutes: Some(ttl_minutes), ..Self::default() }
+    }
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Created {
     /// The token, shown this once. Send it as _sessionToken, or as a bearer token.
@@ -81,12 +88,11 @@ pub(crate) struct AssistantKey {
 }
 
 pub(crate) async fn create_for_assistant(ctx: &mut Ctx, _: AssistantInput) -> Result<AssistantKey> {
-    let input = CreateInput { label: Some("AI assistant".into()), ..CreateInput::default() };
-    let (session, token) = mint(ctx, input).await?;
+    let (session, token) = mint(ctx, CreateInput::whole("AI assistant", USUAL_MINUTES)).await?;
     Ok(AssistantKey { session_token: token, expires_at: session.get("expires_at")? })
 }
 
-async fn mint(ctx: &mut Ctx, input: CreateInput) -> Result<(Record, String)> {
+pub(crate) async fn mint(ctx: &mut Ctx, input: CreateInput) -> Result<(Record, String)> {
     let principal = ctx.principal().clone();
     let parent = Parent::of(ctx).await?;
     let features = narrowed_features(ctx, input.features)?;
@@ -151,7 +157,7 @@ impl Parent {
         let principal = ctx.principal().clone();
         let gone = || Error::unauthenticated("Your own token has ended. Ask its owner for a new one (session_create).");
         Ok(match principal.credential {
-            Credential::LocalOwner => Self::default(),
+            Credential::LocalOwner | Credential::Nobody => Self::default(),
             // Ends with the access token, as `mint` sees to for every token that ends.
             Credential::OAuth(id) => Self { ancestry: vec![id], ..Self::default() },
             Credential::ApiKey(id) => {

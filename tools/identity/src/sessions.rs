@@ -194,7 +194,7 @@ fn is_own(ctx: &Ctx, session: &Record) -> Result<bool> {
         }
         Credential::Session(_) => principal.ancestry.is_empty() && same_user,
         Credential::ApiKey(_) => principal.narrowing.features.is_none() && same_user,
-        Credential::OAuth(_) | Credential::LocalOwner => same_user,
+        Credential::OAuth(_) | Credential::LocalOwner | Credential::Nobody => same_user,
     })
 }
 
@@ -235,7 +235,7 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<SessionRow>> {
         let all_of_user = match &principal.credential {
             Credential::Session(_) => principal.ancestry.is_empty(),
             Credential::ApiKey(_) => principal.narrowing.features.is_none(),
-            Credential::OAuth(_) | Credential::LocalOwner => true,
+            Credential::OAuth(_) | Credential::LocalOwner | Credential::Nobody => true,
         };
         sql.push(" AND (FALSE");
         if let (true, Some(user)) = (all_of_user, principal.user_id) {
@@ -325,14 +325,19 @@ struct Revoked {
 
 async fn revoke(ctx: &mut Ctx, input: SessionInput) -> Result<Revoked> {
     let session = meant(ctx, input.id, true).await?;
-    let mut revoked = 0_usize;
-    let mut shown = session.clone();
-    if matches!(session.cell("revoked_at"), Val::Null) {
-        shown = ctx.update(&session, Values::new().with("revoked_at", ctx.now())).await?;
-        revoked = 1;
-    }
-    revoked = revoked.saturating_add(end_descendants(ctx, session.id).await?);
+    let revoked = end(ctx, &session).await?;
+    let shown = ctx.fetch_from(&SESSIONS, session.id).await?;
     Ok(Revoked { ok: true, session: SessionRow::of(ctx, &shown)?, revoked })
+}
+
+/// Ends a session, and what was made from it; answers how many ended now.
+pub(crate) async fn end(ctx: &mut Ctx, session: &Record) -> Result<usize> {
+    let mut ended = 0_usize;
+    if matches!(session.cell("revoked_at"), Val::Null) {
+        ctx.update(session, Values::new().with("revoked_at", ctx.now())).await?;
+        ended = 1;
+    }
+    Ok(ended.saturating_add(end_descendants(ctx, session.id).await?))
 }
 
 /// Ends everything that was made from a session or key, however far down.

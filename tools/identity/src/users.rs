@@ -90,6 +90,8 @@ pub(crate) static USERS: Table = Table::new(
         Column::text("locale", "Language of the interface, such as pl or uk.").max(20),
         Column::choice("role", builtin::MAIN, "Main role.").required(),
         Column::flag("active", "Whether the user may act.").default("true"),
+        Column::flag("is_super_admin", "Whether the user administers the installation, all tenants included.")
+            .computed(),
         Column::flag("is_permanent", "Whether the user can never be blocked or deleted.").computed(),
         Column::reference("team_id", "teams", OnDelete::Clear, "Main team."),
         Column::reference("department_id", "groups", OnDelete::Clear, "Department."),

@@ -3,7 +3,7 @@
 mod oauth;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
@@ -191,6 +191,7 @@ async fn local_owner(tx: &mut Tx, epoch: i64) -> Result<Principal> {
 struct Holder {
     label: String,
     features: Vec<String>,
+    is_super_admin: bool,
     /// Organizations it is limited to, without descendants; none means all.
     organizations: Option<Vec<Uuid>>,
     home: Option<Uuid>,
@@ -214,19 +215,12 @@ impl Holder {
         let home = scope.or(self.home).filter(|home| organizations.as_ref().is_none_or(|list| list.contains(home)));
         let organization_id = home.or_else(|| organizations.as_ref().and_then(|list| list.first().copied()));
         Ok(Principal {
-            tenant_id,
-            user_id: None,
-            label: self.label,
-            credential: Credential::LocalOwner,
-            ancestry: Vec::new(),
             features: self.features,
-            narrowing: Narrowing::default(),
+            is_super_admin: self.is_super_admin,
             organizations,
             organization_id,
-            has_write_budget: false,
-            expires_at: None,
             epoch,
-            cached: OnceLock::new(),
+            ..Principal::plain(tenant_id, None, &self.label, Credential::LocalOwner)
         })
     }
 }
@@ -243,7 +237,7 @@ async fn with_descendants(tx: &mut Tx, tenant_id: Uuid, roots: Vec<Uuid>) -> Res
 async fn user_holder(tx: &mut Tx, tenant_id: Uuid, user_id: Uuid) -> Result<Option<Holder>> {
     let rows = tx
         .query(&Sql::with(
-            "SELECT users.name, users.email, users.role, users.organization_id FROM users \
+            "SELECT users.name, users.email, users.role, users.organization_id, users.is_super_admin FROM users \
              JOIN tenants ON tenants.id = users.tenant_id AND tenants.is_active \
              WHERE users.tenant_id = $1 AND users.id = $2 AND users.active",
             [tenant_id.into(), user_id.into()],
@@ -252,6 +246,7 @@ async fn user_holder(tx: &mut Tx, tenant_id: Uuid, user_id: Uuid) -> Result<Opti
     let Some(row) = rows.first() else { return Ok(None) };
     let (name, email, role): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let home = row.get(3)?;
+    let is_super_admin: bool = row.get(4)?;
     // Grants given to the person replace what the roles give (Open Mercato's user ACL).
     let mut grants = tx
         .query(&Sql::with(
@@ -270,7 +265,9 @@ async fn user_holder(tx: &mut Tx, tenant_id: Uuid, user_id: Uuid) -> Result<Opti
     }
     let (features, organizations) = union(&grants)?;
     let label = if name.is_empty() { email } else { name };
-    Ok(Some(Holder { label, features, organizations, home }))
+    // A super administrator is limited to no organization.
+    let organizations = organizations.filter(|_| !is_super_admin);
+    Ok(Some(Holder { label, features, is_super_admin, organizations, home }))
 }
 
 async fn key_holder(tx: &mut Tx, key: Uuid) -> Result<Option<Holder>> {
@@ -286,6 +283,7 @@ async fn key_holder(tx: &mut Tx, key: Uuid) -> Result<Option<Holder>> {
     Ok(Some(Holder {
         label: row.get(0)?,
         features: texts(row.get(1)?)?.unwrap_or_default(),
+        is_super_admin: false,
         organizations: home.map(|home| vec![home]),
         home,
     }))

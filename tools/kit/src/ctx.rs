@@ -12,10 +12,11 @@ use crate::error::{Error, Result};
 use crate::gate::{Bureau, Origin, Selection};
 use crate::id::{Id, Key, Kind};
 use crate::record::{Record, Values, select_list};
-use crate::rights::Principal;
+use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
 use crate::table::{OnDelete, Table};
 use crate::time::Instant;
+use crate::tool::BoxFuture;
 use crate::value::{Row, Val};
 
 /// One row change, as the journal keeps it.
@@ -70,6 +71,8 @@ pub struct Ctx {
     pub(crate) now: Instant,
     pub(crate) tx: Tx,
     pub(crate) writes: bool,
+    /// Of a tool that needs no credential.
+    pub(crate) is_public: bool,
     pub(crate) target: Option<&'static Table>,
     pub(crate) expected_version: Option<i64>,
     /// The tool whose action this call carries out once more: taking it back needs that tool's right.
@@ -117,6 +120,71 @@ impl Ctx {
     /// What is switched on where the call came in: for explanations, the gate has checked it already.
     pub fn selection(&self) -> &Selection {
         &self.selection
+    }
+
+    /// Goes on as somebody in a tenant: for public tools, which begin in none. From here on everything is read, written and
+    /// journaled there. Whoever is named holds no feature: the tool itself decides what may be done.
+    pub async fn act_in(&mut self, tenant: Uuid, user: Option<Uuid>, label: &str) -> Result<()> {
+        if !self.is_public || !self.changes.is_empty() {
+            return Err(Error::internal("only public tools enter a tenant, before they change anything"));
+        }
+        self.principal = Arc::new(Principal::plain(tenant, user, label, Credential::Nobody));
+        self.tx.enter(tenant).await
+    }
+
+    /// Does work inside another tenant, with every right there and no place in the journal: for tools of the installation,
+    /// such as the one that makes a tenant. What it changed cannot be undone, and is not shown by a dry run.
+    pub async fn in_tenant<T>(
+        &mut self,
+        tenant: Uuid,
+        work: impl for<'a> FnOnce(&'a mut Self) -> BoxFuture<'a, Result<T>> + Send,
+    ) -> Result<T> {
+        let elsewhere = Principal {
+            features: vec!["*".to_owned()],
+            ..Principal::plain(tenant, None, &self.principal.label, self.principal.credential.clone())
+        };
+        let home = std::mem::replace(&mut self.principal, Arc::new(elsewhere));
+        let changes = std::mem::take(&mut self.changes);
+        self.tx.enter(tenant).await?;
+        let outcome = work(self).await;
+        let changed = std::mem::replace(&mut self.changes, changes);
+        self.principal = home;
+        self.tx.enter(self.principal.tenant_id).await?;
+        if self.writes && changed.iter().any(|change| change.table.rights) {
+            crate::access::bump_epoch(&mut self.tx).await?;
+        }
+        outcome
+    }
+
+    /// Rows of a statement over all tenants: for what must be found before its tenant is known, such as the account that an
+    /// address belongs to. The caller sees to it that nothing of them is told to someone who must not know.
+    pub async fn rows_of_all_tenants(&mut self, sql: &Sql) -> Result<Vec<Row>> {
+        self.tx.enter_all().await?;
+        let rows = self.tx.query(sql).await;
+        self.tx.enter(self.principal.tenant_id).await?;
+        rows
+    }
+
+    /// Does slow work that needs no database, such as comparing a password, while others may write. Nothing may have been
+    /// changed before, and what was read before may have changed afterwards.
+    pub async fn aside<T>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+    {
+        if !self.changes.is_empty() || !self.effects.is_empty() {
+            return Err(Error::internal("work aside comes before the first change"));
+        }
+        if self.writes {
+            let place = self.bureau.db.read().await?;
+            std::mem::replace(&mut self.tx, place).rollback().await?;
+        }
+        let done = tokio::task::spawn_blocking(work).await.map_err(Error::internal)?;
+        if self.writes {
+            let mut next = self.bureau.db.write().await?;
+            next.enter(self.principal.tenant_id).await?;
+            std::mem::replace(&mut self.tx, next).commit().await?;
+        }
+        Ok(done)
     }
 
     /// A new key.

@@ -10,12 +10,14 @@ mod run;
 mod selection;
 mod system;
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::access::{Principals, Shown};
+use crate::attempts::Attempts;
 use crate::db::{Db, Tx};
 use crate::dialogue::{Dialogue, Question};
 use crate::error::{Code, Error, Result};
@@ -45,17 +47,22 @@ pub struct Bureau {
     /// Where ids come from.
     pub ids: Ids,
     pub(crate) principals: Principals,
+    /// Wrong passwords and the like, so that nobody tries many.
+    pub attempts: Attempts,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
 }
 
-/// How a call reached us: for the journal and the log, never for a decision.
+/// How a call reached us: for the journal and the log. Only the address decides anything: which keys are good there, and how
+/// many wrong passwords it may try.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
     /// `stdio`, `http`, `rpc`, `cli`.
     pub transport: &'static str,
     /// What the client calls itself.
     pub client: Option<String>,
+    /// Where its connection comes from, over the network.
+    pub address: Option<IpAddr>,
 }
 
 /// One call.
@@ -114,6 +121,7 @@ impl Bureau {
             clock,
             ids,
             principals: Principals::default(),
+            attempts: Attempts::default(),
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
         })

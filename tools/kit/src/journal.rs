@@ -14,6 +14,16 @@ use crate::value::Val;
 /// Writes the action and its changes; answers the action's id, which is its undo token.
 pub(crate) async fn write(ctx: &mut Ctx, tool: &Tool, undoable: bool) -> Result<Uuid> {
     let id = ctx.new_id();
+    if !ctx.principal.tenant_id.is_nil() {
+        write_log(ctx, tool, undoable, id).await?;
+    } else if !ctx.changes.is_empty() {
+        return Err(Error::internal("a call in no tenant changed records"));
+    }
+    write_outbox(ctx, id).await?;
+    Ok(id)
+}
+
+async fn write_log(ctx: &mut Ctx, tool: &Tool, undoable: bool, id: Uuid) -> Result<()> {
     let primary = ctx
         .changes
         .iter()
@@ -70,6 +80,12 @@ pub(crate) async fn write(ctx: &mut Ctx, tool: &Tool, undoable: bool) -> Result<
     if ctx.changes.iter().any(|change| change.table.rights) {
         crate::access::bump_epoch(&mut ctx.tx).await?;
     }
+    Ok(())
+}
+
+/// What is to be done outside. Also of a call in no tenant, such as the mail that opens an account.
+async fn write_outbox(ctx: &mut Ctx, action: Uuid) -> Result<()> {
+    let tenant = ctx.principal.tenant_id;
     for effect in std::mem::take(&mut ctx.effects) {
         let sql = Sql::with(
             "INSERT INTO outbox (id, tenant_id, action_id, kind, payload, state, attempts, created_at) \
@@ -77,7 +93,7 @@ pub(crate) async fn write(ctx: &mut Ctx, tool: &Tool, undoable: bool) -> Result<
             [
                 ctx.new_id().into(),
                 tenant.into(),
-                id.into(),
+                action.into(),
                 effect.kind.into(),
                 Val::Text(effect.payload.to_string()),
                 ctx.now.into(),
@@ -85,7 +101,7 @@ pub(crate) async fn write(ctx: &mut Ctx, tool: &Tool, undoable: bool) -> Result<
         );
         ctx.tx.execute(&sql).await?;
     }
-    Ok(id)
+    Ok(())
 }
 
 fn snapshot_text(snapshot: &Map<String, Value>) -> String {

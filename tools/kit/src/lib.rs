@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod args;
+pub mod attempts;
 mod batch;
 pub mod ctx;
 pub mod db;

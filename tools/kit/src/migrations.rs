@@ -18,6 +18,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_secrets"),
     migration!(7, "0007_tasks"),
     migration!(8, "0008_news"),
+    migration!(9, "0009_super_admin"),
 ];
 
 #[cfg(test)]

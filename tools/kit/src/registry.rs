@@ -117,6 +117,11 @@ impl Registry {
         self.by_name.get(name).and_then(|index| self.entries.get(*index))
     }
 
+    /// Whether the tool of this name, or alias, needs no credential.
+    pub fn is_public(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|entry| entry.tool.public)
+    }
+
     /// The tool whose name is most like `name`.
     pub fn nearest(&self, name: &str) -> Option<&'static str> {
         nearest(name, self.entries.iter().map(|entry| entry.tool.name))

@@ -17,6 +17,15 @@ pub fn covers(grant: &str, feature: &str) -> bool {
     feature == prefix || feature.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
 }
 
+/// Features that reach beyond one tenant: only super administrators hold them, whatever roles and grants say. So an owner
+/// may hold `*` and still sees nothing of other tenants.
+pub const OF_INSTALLATION: &[&str] = &["configs.*", "directory.tenants.*", "feature_toggles.*"];
+
+/// Whether a feature is one of those that reach beyond one tenant.
+pub fn is_of_installation(feature: &str) -> bool {
+    OF_INSTALLATION.iter().any(|grant| covers(grant, feature))
+}
+
 /// What the five systems call their permissions, and the features that mean the same here.
 ///
 /// Open Mercato's codes are features already. From the permission columns of the system files.
@@ -78,6 +87,8 @@ pub enum Credential {
     /// An access token of the OAuth issuer; holds an id derived from that one token, since another token of the same
     /// person may have been given other scopes.
     OAuth(Uuid),
+    /// Nothing: the caller of a public tool.
+    Nobody,
     /// The person at the machine, over stdio or the command line, with the database file in hand.
     LocalOwner,
 }
@@ -97,6 +108,8 @@ pub struct Principal {
     pub ancestry: Vec<Uuid>,
     /// Features held at this moment.
     pub features: Vec<String>,
+    /// Administers the installation: holds every feature, those beyond the tenant included.
+    pub is_super_admin: bool,
     /// What the token took away.
     pub narrowing: Narrowing,
     /// Organizations the caller is limited to, descendants included; none means all.
@@ -114,6 +127,36 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// Somebody in a tenant who holds nothing, limited to nothing: what the kit and public tools begin with.
+    pub(crate) fn plain(tenant_id: Uuid, user_id: Option<Uuid>, label: &str, credential: Credential) -> Self {
+        Self {
+            tenant_id,
+            user_id,
+            label: label.to_owned(),
+            credential,
+            ancestry: Vec::new(),
+            features: Vec::new(),
+            is_super_admin: false,
+            narrowing: Narrowing::default(),
+            organizations: None,
+            organization_id: None,
+            has_write_budget: false,
+            expires_at: None,
+            epoch: 0,
+            cached: OnceLock::new(),
+        }
+    }
+
+    /// The caller of a public tool who showed nothing: in no tenant, and holding nothing.
+    pub(crate) fn nobody() -> Self {
+        Self::plain(Uuid::nil(), None, "nobody", Credential::Nobody)
+    }
+
+    /// Whether the caller showed nothing.
+    pub fn is_nobody(&self) -> bool {
+        self.credential == Credential::Nobody
+    }
+
     /// Whether the caller holds any of `rights` and the token was not narrowed below it. No rights needed is yes.
     pub fn may(&self, rights: &[&str]) -> bool {
         rights.is_empty() || rights.iter().any(|right| self.holds(right) && self.left_by_token(right))
@@ -121,7 +164,8 @@ impl Principal {
 
     /// Whether the user or key behind the call holds a feature, whatever the token.
     pub fn holds(&self, feature: &str) -> bool {
-        self.features.iter().any(|grant| covers(grant, feature))
+        self.is_super_admin
+            || (!is_of_installation(feature) && self.features.iter().any(|grant| covers(grant, feature)))
     }
 
     /// Whether the token left a feature usable.

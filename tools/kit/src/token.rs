@@ -13,14 +13,22 @@ pub enum TokenKind {
     ApiKey,
     /// An invitation, `bui_…`.
     Invitation,
+    /// A new password to be set, `bup_…`.
+    PasswordReset,
+    /// An account to be opened, `buo_…`.
+    Onboarding,
 }
 
 impl TokenKind {
+    const ALL: [Self; 5] = [Self::Session, Self::ApiKey, Self::Invitation, Self::PasswordReset, Self::Onboarding];
+
     const fn prefix(self) -> &'static str {
         match self {
             Self::Session => "bus_",
             Self::ApiKey => "buk_",
             Self::Invitation => "bui_",
+            Self::PasswordReset => "bup_",
+            Self::Onboarding => "buo_",
         }
     }
 }
@@ -64,9 +72,7 @@ fn checksum(text: &str) -> String {
 
 /// The kind of a well-formed token; none when the prefix, length or checksum is wrong, without asking the database.
 pub fn kind_of(token: &str) -> Option<TokenKind> {
-    let kind = [TokenKind::Session, TokenKind::ApiKey, TokenKind::Invitation]
-        .into_iter()
-        .find(|kind| token.starts_with(kind.prefix()))?;
+    let kind = TokenKind::ALL.into_iter().find(|kind| token.starts_with(kind.prefix()))?;
     let split = token.len().checked_sub(CHECKSUM_LETTERS)?;
     let (body, check) = token.split_at_checked(split)?;
     let whole = kind.prefix().len().saturating_add(RANDOM_LETTERS);
@@ -89,7 +95,7 @@ mod tests {
 
     #[test]
     fn tokens_are_recognised_and_damaged_ones_refused() {
-        for kind in [TokenKind::Session, TokenKind::ApiKey, TokenKind::Invitation] {
+        for kind in TokenKind::ALL {
             let token = mint(kind);
             assert_eq!(token.len(), 40);
             assert_eq!(kind_of(&token), Some(kind));

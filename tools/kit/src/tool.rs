@@ -126,6 +126,8 @@ pub struct Tool {
     pub shown_once: Option<&'static str>,
     /// May run for as long as [`LONG_LIMIT`]: callers may have it answered later.
     pub long: bool,
+    /// Needs no credential: signing in, and what comes before it.
+    pub public: bool,
     /// Carries out another tool of this danger instead of doing something itself.
     pub(crate) executes: Option<Danger>,
     pub(crate) error_shape: Option<ErrorShape>,
@@ -271,6 +273,7 @@ impl Tool {
             irreversible: None,
             shown_once: None,
             long: false,
+            public: false,
             executes: None,
             error_shape: None,
             input,
@@ -342,6 +345,13 @@ impl Tool {
         self
     }
 
+    /// Needs no credential. Who calls without one is nobody, sees no tenant, and enters one by [`Ctx::act_in`] only. Such a
+    /// tool takes no idempotency key: there is no caller whose calls could be told from those of others.
+    pub fn public(mut self) -> Self {
+        self.public = true;
+        self
+    }
+
     /// How long a call of it may run.
     pub fn limit(&self) -> Duration {
         if self.long { LONG_LIMIT } else { Duration::from_secs(CALL_LIMIT_SECONDS) }
@@ -372,6 +382,11 @@ impl Tool {
         self.effect != Effect::Read
     }
 
+    /// Whether `idempotency_key` means something to it.
+    pub fn takes_key(&self) -> bool {
+        self.writes() && !self.public
+    }
+
     /// Whether `expected_version` means something to it.
     pub fn takes_version(&self) -> bool {
         self.target.is_some() && matches!(self.effect, Effect::Update | Effect::Delete | Effect::Action)
@@ -389,10 +404,12 @@ impl Tool {
                 "dry_run".into(),
                 json!({"type": "boolean", "description": "Answer what would change, and change nothing."}),
             );
-            properties.insert(
-                "idempotency_key".into(),
-                json!({"type": "string", "maxLength": 255, "description": "Text of yours: repeated with the same input, it is done once."}),
-            );
+            if self.takes_key() {
+                properties.insert(
+                    "idempotency_key".into(),
+                    json!({"type": "string", "maxLength": 255, "description": "Text of yours: repeated with the same input, it is done once."}),
+                );
+            }
             if self.takes_version() {
                 properties.insert(
                     "expected_version".into(),

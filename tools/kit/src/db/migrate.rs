@@ -61,6 +61,8 @@ pub(super) async fn run(db: &Db, migrations: &[Migration]) -> Result<()> {
     }
     let mut tx = db.write().await?;
     let done = applied(&mut tx, db.dialect(), migrations).await?;
+    // A migration may change rows of all tenants.
+    tx.enter_all().await?;
     for migration in migrations.iter().filter(|migration| migration.number > done) {
         tx.script(&translated(migration.sql, db.dialect())).await?;
         tx.execute(&Sql::with(

@@ -38,6 +38,12 @@ impl Ctx {
                 "dry_run and idempotency_key belong to the batch as a whole, not to a call in it.",
             ));
         }
+        if tool.public && tool.writes() {
+            return Err(Error::impossible_state(format!(
+                "{} cannot be part of a batch: it needs no credential, and may act in another tenant. Call it by itself.",
+                tool.name
+            )));
+        }
         if let Some(why) = tool.irreversible.filter(|_| self.writes) {
             return Err(Error::impossible_state(format!(
                 "{} cannot be part of a batch, since a batch can be undone: {why}.",

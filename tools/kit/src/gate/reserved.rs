@@ -17,16 +17,21 @@ impl Reserved {
     /// Takes the gate's own arguments off, and refuses those that mean nothing to this tool.
     pub(super) fn take(tool: &Tool, arguments: &mut Map<String, Value>) -> Result<Self> {
         let mut reserved = Self::default();
-        for (name, applies) in
-            [("dry_run", tool.writes()), ("idempotency_key", tool.writes()), ("expected_version", tool.takes_version())]
-        {
+        for (name, applies) in [
+            ("dry_run", tool.writes()),
+            ("idempotency_key", tool.takes_key()),
+            ("expected_version", tool.takes_version()),
+        ] {
             let Some(value) = arguments.shift_remove(name) else { continue };
             if value.is_null() {
                 continue;
             }
             if !applies {
-                let why =
-                    if tool.writes() { "this tool acts on no single record" } else { "this tool changes nothing" };
+                let why = match (tool.writes(), name) {
+                    (false, _) => "this tool changes nothing",
+                    (true, "idempotency_key") => "this tool needs no credential, so nobody's calls can be told apart",
+                    (true, _) => "this tool acts on no single record",
+                };
                 return Err(Error::invalid(format!("/{name}"), format!("does not apply: {why}")));
             }
             let wrong = |expected: &str| Error::invalid(format!("/{name}"), format!("expected {expected}"));

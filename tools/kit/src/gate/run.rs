@@ -39,6 +39,7 @@ impl Bureau {
             now: self.clock.now(),
             tx,
             writes: tool.writes(),
+            is_public: tool.public,
             target: tool.target,
             expected_version: reserved.expected_version,
             redoes: None,

@@ -8,7 +8,7 @@ use super::{Bureau, Origin, Selection};
 use crate::ctx::Ctx;
 use crate::dialogue::Dialogue;
 use crate::error::{Error, Result};
-use crate::rights::{Credential, Narrowing, Principal};
+use crate::rights::{Credential, Principal};
 use crate::tool::BoxFuture;
 
 impl Bureau {
@@ -26,30 +26,21 @@ impl Bureau {
         let mut tx = self.db.write().await?;
         tx.enter(tenant_id).await?;
         let principal = Arc::new(Principal {
-            tenant_id,
-            user_id: None,
-            label: label.to_owned(),
-            credential: Credential::LocalOwner,
-            ancestry: Vec::new(),
             features: vec!["*".to_owned()],
-            narrowing: Narrowing::default(),
-            organizations: None,
             organization_id: organization,
-            has_write_budget: false,
-            expires_at: None,
-            epoch: 0,
-            cached: std::sync::OnceLock::new(),
+            ..Principal::plain(tenant_id, None, label, Credential::LocalOwner)
         });
         let mut ctx = Ctx {
             bureau: self.clone(),
             principal,
             selection: Selection::default(),
-            origin: Origin { transport: "system", client: None },
+            origin: Origin { transport: "system", ..Origin::default() },
             dialogue: Dialogue::default(),
             destructive: false,
             now: self.clock.now(),
             tx,
             writes: true,
+            is_public: false,
             target: None,
             expected_version: None,
             redoes: None,
