@@ -1,6 +1,9 @@
 //! The index of the product: every toolset, every table, and what a client sees first.
 
+use std::sync::Arc;
+
 use bureau_kit::discovery;
+use bureau_kit::mail::Letter;
 use bureau_kit::registry::{Registry, Toolset};
 use bureau_kit::table::Table;
 
@@ -25,6 +28,11 @@ pub fn toolsets() -> Vec<Toolset> {
 /// Every described table.
 pub fn tables() -> Vec<&'static Table> {
     [bureau_identity::TABLES, bureau_crm::TABLES, bureau_contracts::TABLES, bureau_work::TABLES].concat()
+}
+
+/// Every mail that can be sent.
+pub fn letters() -> Vec<Arc<dyn Letter>> {
+    bureau_identity::letters()
 }
 
 /// The registry of the running server.

@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod key;
 mod oauth;
+mod outside;
 mod role;
 mod secret;
 mod serve;

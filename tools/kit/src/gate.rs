@@ -22,6 +22,7 @@ use crate::db::{Db, Tx};
 use crate::dialogue::{Dialogue, Question};
 use crate::error::{Code, Error, Result};
 use crate::id::Ids;
+use crate::outbox::Outbox;
 use crate::registry::{Entry, Registry};
 use crate::rights::Principal;
 use crate::time::Clock;
@@ -51,6 +52,8 @@ pub struct Bureau {
     pub attempts: Attempts,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
+    /// What leaves the database, as far as this process carries it.
+    pub outbox: Outbox,
 }
 
 /// How a call reached us: for the journal and the log. Only the address decides anything: which keys are good there, and how
@@ -124,6 +127,7 @@ impl Bureau {
             attempts: Attempts::default(),
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
+            outbox: Outbox::default(),
         })
     }
 
