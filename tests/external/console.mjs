@@ -525,7 +525,7 @@ const stories = {
 
     async 'a phone has room for all of it'() {
         const page = await signedIn(PHONE);
-        const views = [['sessions', 'tr'], ['log', '.actions-list li'], ['tools', '.tool-list a'], ['tools/contract_create', '.tool h2'], ['tools/user_update', '.tool h2']];
+        const views = [['sessions', 'tbody tr'], ['log', '.actions-list li'], ['tools', '.tool-list a'], ['tools/contract_create', '.tool h2'], ['tools/user_update', '.tool h2']];
         for (const [place, wanted] of views) {
             await go(page, place);
             await page.locator(wanted).first().waitFor();
@@ -556,7 +556,7 @@ const stories = {
             const [red] = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
             assert.equal(red < 64, isDark);
             // Every text can be told from what it stands on (WCAG 1.4.3), on each view.
-            for (const [place, wanted] of [['sessions', 'tr'], ['log', '.actions-list li'], ['tools/task_create', '.tool h2']]) {
+            for (const [place, wanted] of [['sessions', 'tbody tr'], ['log', '.actions-list li'], ['tools/task_create', '.tool h2']]) {
                 await go(page, place);
                 await page.locator(wanted).first().waitFor();
                 await page.waitForFunction(() => !document.querySelector('[aria-busy=true]') && document.getAnimations().length === 0);

@@ -44,9 +44,10 @@ async function rows(page, withEnded, reload) {
     const numbers = new Map(found.items.map((session) => [session.id, session.num]));
     return [
         el(
-            'table', { class: 'cards' },
-            el('thead', {}, el('tr', {}, ['Session', 'Who', 'Limits', isUsed && 'Last used', 'Ends', 'Actions'].filter(Boolean).map((head) => el('th', { scope: 'col' }, head)))),
-            el('tbody', {}, found.items.map((session, at) => row(session, { done: counted[at]?.value, canUndo, isUsed, numbers, reload }))),
+            // The roles are said: a table that is laid out as cards would be none to a screen reader.
+            'table', { class: 'cards', role: 'table' },
+            el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, ['Session', 'Who', 'Limits', isUsed && 'Last used', 'Ends', 'Actions'].filter(Boolean).map((head) => el('th', { scope: 'col', role: 'columnheader' }, head)))),
+            el('tbody', { role: 'rowgroup' }, found.items.map((session, at) => row(session, { done: counted[at]?.value, canUndo, isUsed, numbers, reload }))),
         ),
         pager(found, reload),
     ].filter(Boolean);
@@ -57,16 +58,16 @@ const named = (session) => session.label || `Session ${session.num}`;
 
 function row(session, { done, canUndo, isUsed, numbers, reload }) {
     const isOver = Boolean(session.revoked_at) || new Date(session.expires_at) <= new Date();
-    const cell = (label, ...content) => el('td', { 'data-label': label }, el('div', {}, content));
+    const cell = (label, ...content) => el('td', { 'data-label': label, role: 'cell' }, el('div', {}, content));
     const actions = [
         done && el('a', { class: 'button small', href: `#/log?session_id=${session.id}` }, amount(done)),
         canUndo && done?.total !== 0 && button('Take back its work…', () => takeBack(session, reload), { class: 'small' }),
         !isOver && button('Revoke…', () => revoke(session, reload), { class: 'small bad', 'aria-label': `Revoke ${named(session)}…` }),
     ].filter(Boolean);
     return el(
-        'tr', { class: isOver && 'over' },
+        'tr', { class: isOver && 'over', role: 'row' },
         el(
-            'th', { scope: 'row' },
+            'th', { scope: 'row', role: 'rowheader' },
             el('span', { class: 'name' }, named(session)), ' ',
             session.is_current && badge('this console', 'accent'),
             el('div', { class: 'dim' }, el('code', {}, `${session.prefix}…`), ' ', `no. ${session.num}`, from(session, numbers)),

@@ -40,11 +40,7 @@ export function create() {
         const meant = await meantBy(words, all);
         return show([...new Set([...near, ...meant])], false);
     };
-    const refresh = () => list.load(async () => {
-        const content = await find();
-        queueMicrotask(mark);
-        return content;
-    });
+    const refresh = () => list.load(find).then(mark);
     search.addEventListener('input', () => {
         clearTimeout(waiting);
         waiting = setTimeout(refresh, 150);
@@ -70,11 +66,7 @@ export function create() {
             columns.classList.toggle('has-tool', Boolean(name));
             mark();
             if (!name) return about.load(async () => empty('Choose a tool.', 'Press / to search; the arrow keys move in the list.'));
-            return about.load(async () => {
-                const content = explored(await tool(name));
-                queueMicrotask(() => content.querySelector('h2').focus({ preventScroll: false }));
-                return content;
-            });
+            return about.load(async () => explored(await tool(name))).then(() => about.node.querySelector('h2')?.focus());
         },
     };
 }
