@@ -300,7 +300,7 @@ const stories = {
         await page.getByRole('button', { name: 'Refresh' }).click();
         await page.waitForFunction(() => document.querySelectorAll('.actions-list li').length >= 3);
         await entries.filter({ hasText: 'Create a task' }).getByRole('button', { name: /^Undo/ }).click();
-        await dialog(page).getByRole('alert').waitFor();
+        await dialog(page).getByRole('alert').getByRole('link', { name: id }).waitFor();
         assert.ok(await dialog(page).getByRole('button', { name: 'Take back' }).isDisabled());
         await picture(page, 'undo-refused');
         await dialog(page).getByRole('button', { name: 'Cancel' }).click();
@@ -518,7 +518,7 @@ const stories = {
         await dialog(page).getByText('By keyboard').first().waitFor();
         await tabTo(/^Take back$/);
         await key('Enter');
-        await page.getByText('taken back', { exact: true }).waitFor();
+        await page.getByRole('status').getByText('Taken back.').waitFor();
         assert.equal(await taskTitle(id), 'By keyboard');
         await gone(page);
     },

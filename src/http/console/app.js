@@ -43,6 +43,10 @@ function show() {
     else shown.node.querySelector('input')?.focus();
 }
 
+function closeDialogs() {
+    for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+}
+
 /** Somebody has signed in. */
 function begin(session) {
     keep(session);
@@ -55,7 +59,7 @@ function begin(session) {
 function end(why) {
     keep(null);
     forget();
-    for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+    closeDialogs();
     shown = null;
     show();
     if (why) shown.tell(why);
@@ -135,5 +139,8 @@ document.getElementById('skip').addEventListener('click', (event) => {
 document.getElementById('keys').addEventListener('click', showKeys);
 document.getElementById('sign-out').addEventListener('click', signOut);
 document.addEventListener('bureau:ended', ({ detail }) => signedIn() && end(detail));
-addEventListener('hashchange', show);
+addEventListener('hashchange', () => {
+    closeDialogs();
+    show();
+});
 show();

@@ -36,9 +36,20 @@ export function refusalNotice(refusal, again) {
     return el(
         'div', { class: 'notice bad', role: 'alert' },
         el('p', {}, refusal.message),
+        inTheWay(refusal.data?.details?.conflicts),
         again && button('Try again', again),
     );
 }
+
+/** The records that stand in the way of an undo, each with the way to what changed it. */
+const inTheWay = (conflicts) => Array.isArray(conflicts) && el(
+    'ul', {},
+    conflicts.slice(0, 20).map((conflict) => el(
+        'li', {}, String(conflict.record ?? conflict.kind ?? conflict.table ?? 'record').replaceAll('_', ' '), ' ',
+        conflict.id && el('a', { href: `#/log?resource_id=${encodeURIComponent(conflict.id)}` }, el('code', {}, conflict.id)),
+        conflict.reason && `: ${conflict.reason}`,
+    )),
+);
 
 /** A region that shows that it waits, then what came or why it did not. The last request wins. */
 export function region(label) {
