@@ -194,6 +194,35 @@ const stories = {
         await gone(page);
     },
 
+    async 'who is known in several companies chooses one'() {
+        const page = await person();
+        const asked = [];
+        await page.route('**/rpc', async (route) => {
+            const { method, params } = route.request().postDataJSON();
+            if (method !== 'session_login') return route.continue();
+            asked.push(params);
+            if (params.tenant_id) return route.continue({ postData: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }) });
+            // As the server answers it; two companies with one person would need a second founding.
+            const tenants = [{ id: 't1', name: 'Kuchnie', slug: 'kuchnie' }, { id: 't2', name: ATTACK, slug: 'x' }];
+            const message = '/tenant_id: is required: this address has users in several tenants, see details';
+            const error = { code: -32602, message, data: { code: 'validation', message, details: { tenants } } };
+            return route.fulfill({ json: { jsonrpc: '2.0', id: 1, error } });
+        });
+        assert.ok(await page.getByLabel('Company').isHidden());
+        await page.getByLabel('E-mail').fill('ewa@example.com');
+        await page.getByLabel('Password').fill('Dobre-Haslo1');
+        await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+        await page.getByRole('alert').filter({ hasText: 'Choose the company to sign in to.' }).waitFor();
+        assert.deepEqual(await page.getByLabel('Company').locator('option').allTextContents(), ['Kuchnie', ATTACK]);
+        await picture(page, 'sign-in-company');
+        await page.getByLabel('Company').selectOption('t2');
+        page.removeAllListeners('console');
+        await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+        await page.getByRole('alert').filter({ hasNotText: 'Choose the company' }).waitFor();
+        assert.deepEqual(asked.map(({ tenant_id: tenant }) => tenant), [undefined, 't2']);
+        await gone(page);
+    },
+
     async 'sessions show their limits, and are revoked after a look'() {
         const made = await ok('session_create', { label: `Nightly ${ATTACK}`, read_only: true, toolsets: ['contracts', 'tasks'], write_budget: 7 });
         const page = await signedIn();
@@ -473,7 +502,15 @@ const stories = {
         // Letters go from view to view.
         await key('?');
         await dialog(page).getByText('go to the search or the first filter').waitFor();
-        await key('Escape');
+        // Letters that act can be switched off, and on again.
+        await dialog(page).getByRole('checkbox').focus();
+        await key('Space', 'Escape', 't');
+        assert.ok(page.url().endsWith('/console'), page.url());
+        await page.locator('#keys').focus();
+        await key('Enter');
+        await dialog(page).getByRole('checkbox').focus();
+        await key('Space', 'Escape');
+        await page.locator('main').focus();
         await key('t');
         await page.locator('.tool-list a').first().waitFor();
         await key('/');
@@ -565,6 +602,26 @@ const stories = {
             }
             await gone(page);
         }
+    },
+
+    async 'markup that came in all the same could do nothing, and would be noticed'() {
+        const page = await person();
+        await page.evaluate(() => {
+            document.head.append(Object.assign(document.createElement('style'), { textContent: 'body { color: red }' }));
+            document.body.append(Object.assign(document.createElement('img'), { src: 'https://elsewhere.invalid/x' }));
+            try {
+                document.body.insertAdjacentHTML('beforeend', '<p>markup</p>');
+            } catch (error) {
+                console.error(error.message);
+            }
+            return fetch('https://elsewhere.invalid/').catch(() => {});
+        });
+        await page.waitForFunction(() => document.querySelector('img[src*=elsewhere]').complete);
+        const seen = (what) => faults.some((fault) => fault.includes(what));
+        for (const what of ['style-src', 'img-src', 'connect-src', 'TrustedHTML']) assert.ok(seen(what), `${what} in ${faults.join('\n')}`);
+        assert.ok(!seen('a request to'), 'the policy stops requests before they leave');
+        faults.length = 0;
+        await page.context().close();
     },
 
     async 'a server that is gone is told, and tried again'() {

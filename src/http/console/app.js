@@ -36,7 +36,7 @@ function show() {
     main.replaceChildren(shown.node);
     document.title = `${shown.title} · Bureau console`;
     main.setAttribute('aria-label', shown.title);
-    document.getElementById('user').textContent = session?.user?.name ?? session?.user?.email ?? '';
+    document.getElementById('user').textContent = session && (session.user?.name ?? 'Signed in by token');
     window.scrollTo(0, 0);
     shown.update?.(rest, query);
     if (session) main.focus({ preventScroll: true });
@@ -107,9 +107,18 @@ const KEYS = [
     ['?', 'this list'],
 ];
 
+/** Whether single letters act: who dictates, or types by accident, can switch them off for the tab. */
+const LETTERS = 'bureau.letters';
+const lettersAct = () => sessionStorage.getItem(LETTERS) !== 'off';
+
 function showKeys() {
+    const letters = el('input', { type: 'checkbox' });
+    letters.checked = lettersAct();
+    letters.addEventListener('change', () => sessionStorage.setItem(LETTERS, letters.checked ? 'on' : 'off'));
     const { actions, close } = openDialog(
-        'Keys', el('dl', { class: 'keys' }, KEYS.map(([key, does]) => [el('dt', {}, el('kbd', {}, key)), el('dd', {}, does)])),
+        'Keys',
+        el('dl', { class: 'keys' }, KEYS.map(([key, does]) => [el('dt', {}, el('kbd', {}, key)), el('dd', {}, does)])),
+        el('label', { class: 'check' }, letters, 'Single letters act, also / and ?'),
     );
     actions.append(button('Close', close, { class: 'primary' }));
 }
@@ -119,7 +128,7 @@ const isTyping = (target) => target.closest('input, textarea, select, [contented
 document.addEventListener('keydown', (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || !signedIn()) return;
     if (event.key === 'Escape' && event.target.matches('input[type=search]') && !event.target.value) return main.focus();
-    if (isTyping(event.target)) return;
+    if (isTyping(event.target) || !lettersAct()) return;
     const goes = { s: '#/sessions', l: '#/log', t: '#/tools' }[event.key];
     if (event.key === '/') {
         const search = [...main.querySelectorAll('[data-search]')].find((input) => input.checkVisibility());
