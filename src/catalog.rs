@@ -87,6 +87,9 @@ pub fn described(entry: &bureau_kit::registry::Entry) -> serde_json::Map<String,
     object.insert("toolset".into(), json!(entry.toolset));
     object.insert("effect".into(), json!(entry.tool.effect));
     object.insert("rights".into(), json!(entry.tool.rights));
+    if entry.tool.public {
+        object.insert("public".into(), json!(true));
+    }
     if !entry.tool.aliases.is_empty() {
         object.insert("aliases".into(), json!(entry.tool.aliases));
     }

@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod callers;
 mod clients;
 mod command_line;
 mod completion;
@@ -28,6 +29,7 @@ mod dice;
 mod generated;
 mod http;
 mod identity;
+mod isolation;
 mod kill;
 mod login;
 mod mail;
@@ -35,8 +37,10 @@ mod malformed;
 mod news;
 mod oauth;
 mod openrpc;
+mod oracle;
 mod origins;
 mod outbox;
+mod permissions;
 mod process;
 mod prompts;
 mod races;

@@ -121,7 +121,7 @@ impl World {
     }
 
     /// The record that `table` or `table.N` names.
-    fn id(&self, name: &str) -> Uuid {
+    pub fn id(&self, name: &str) -> Uuid {
         let (table, place) = name.split_once('.').unwrap_or((name, ""));
         let ids = self.ids.get(table).unwrap_or_else(|| panic!("there is no table {table}"));
         let id = if place.is_empty() { ids.last() } else { ids.get(place.parse::<usize>().unwrap()) };
@@ -208,4 +208,24 @@ pub fn id_places(value: &Value) -> Vec<String> {
     let mut places = Vec::new();
     walk(value, "", &mut places);
     places
+}
+
+fn with(arguments: &Value, name: &str, value: Value) -> Value {
+    let mut arguments = arguments.clone();
+    arguments[name] = value;
+    arguments
+}
+
+/// The tool's reserved arguments stand beside its own; an executor passes those of the tool it runs.
+pub fn with_reserved(entry: &Entry, arguments: &Value, name: &str, value: Value) -> Value {
+    if entry.tool.name.starts_with("tool_call_") {
+        with(arguments, "arguments", with(&arguments["arguments"], name, value))
+    } else {
+        with(arguments, name, value)
+    }
+}
+
+/// The same call with `dry_run`, where that means something to the tool.
+pub fn dry(entry: &Entry, arguments: &Value) -> Value {
+    if entry.tool.writes() { with_reserved(entry, arguments, "dry_run", json!(true)) } else { arguments.clone() }
 }

@@ -41,6 +41,15 @@ impl Change {
         }
     }
 
+    /// Whether the caller may see the record: as it was, or as it is now.
+    fn is_within(&self, principal: &Principal) -> bool {
+        let Some(held) = principal.organizations.as_ref().filter(|_| self.table.in_organization) else { return true };
+        [&self.before, &self.after].into_iter().flatten().any(|snapshot| {
+            let organization = snapshot.get("organization_id").and_then(Value::as_str);
+            organization.is_none_or(|id| Uuid::try_parse(id).is_ok_and(|id| held.contains(&id)))
+        })
+    }
+
     /// By what a person knows the record: its name, title or number, else its id.
     fn name(&self) -> String {
         let shown = self.before.as_ref().or(self.after.as_ref());
@@ -596,9 +605,15 @@ impl Ctx {
                 let event = change.event();
                 let mut shown = Map::new();
                 shown.insert("record".into(), json!(change.table.noun));
-                shown.insert("id".into(), json!(change.id));
+                // What is tenant-wide can reach into organizations that the caller may not see: told is that it does.
+                let within = change.is_within(&self.principal);
+                if within {
+                    shown.insert("id".into(), json!(change.id));
+                }
                 shown.insert("event".into(), json!(event));
-                shown.insert("fields".into(), differences(change.before.as_ref(), change.after.as_ref()));
+                if within {
+                    shown.insert("fields".into(), differences(change.before.as_ref(), change.after.as_ref()));
+                }
                 Value::Object(shown)
             })
             .collect()
