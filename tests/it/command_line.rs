@@ -9,8 +9,11 @@ use tokio::process::Command;
 use crate::process::{Ended, Serving, bureau, bureau_without_database, ended};
 use crate::support::TestDatabase;
 
+/// `bureau` with these words, told where one company is.
+type Told<'a> = dyn Fn(&[&str]) -> Command + 'a;
+
 /// A way to reach one company.
-struct Line<'a>(Box<dyn Fn(&[&str]) -> Command + 'a>);
+struct Line<'a>(Box<Told<'a>>);
 
 impl Line<'_> {
     async fn run(&self, words: &[&str]) -> Ended {
