@@ -1,5 +1,5 @@
 -- What the carrying of outside effects needs. An item is carried again at `next_at`; whoever takes it sets that ahead first, so
--- that it comes up again by itself if its carrier dies, and `lease` tells whose the present attempt is.
+-- that it comes up again by itself if its carrier dies, and `lease` tells which process has it.
 ALTER TABLE outbox ADD COLUMN lane {id};
 ALTER TABLE outbox ADD COLUMN subject_id {id};
 ALTER TABLE outbox ADD COLUMN next_at {instant};
@@ -16,4 +16,5 @@ UPDATE outbox SET lane = tenant_id, next_at = created_at;
 DROP INDEX outbox_by_state;
 CREATE INDEX outbox_due ON outbox (state, kind, tenant_id, lane, next_at, id);
 CREATE INDEX outbox_by_lane ON outbox (tenant_id, lane, created_at, id);
+CREATE INDEX outbox_by_lease ON outbox (lease) WHERE lease IS NOT NULL;
 CREATE INDEX outbox_by_end ON outbox (state, done_at);

@@ -9,8 +9,8 @@ use clap::builder::BoolishValueParser;
 use tokio::sync::watch;
 
 use super::oauth::OAuthArgs;
-use super::outside::{OutsideArgs, tell_waiting};
-use super::{DatabaseArgs, Failure, SelectionArgs, local_credential, say};
+use super::outside::{OutsideArgs, TrustArgs, tell_waiting};
+use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, local_credential, say};
 use crate::http;
 use crate::mcp::{self, Confirm, Server};
 use crate::open::{self, Opened};
@@ -31,6 +31,8 @@ pub(super) struct ServeArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// Fill an empty database with a believable company to try things on.
     #[arg(long, env = "BUREAU_DEMO", value_parser = BoolishValueParser::new())]
     demo: bool,
@@ -44,6 +46,8 @@ pub(super) struct ServeArgs {
     oauth: OAuthArgs,
     #[command(flatten)]
     outside: OutsideArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Speak TLS with the certificate chain in this PEM file; it is read again when it changes, and at SIGHUP.
     #[arg(long, env = "BUREAU_TLS_CERT", value_name = "PATH", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -72,9 +76,13 @@ pub(super) struct StdioArgs {
     selection: SelectionArgs,
     #[command(flatten)]
     outside: OutsideArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// The address by which people reach a server on this database, such as https://bureau.example.com: mails link to it.
     #[arg(long, env = "BUREAU_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// When the person behind the client is asked before destructive work is kept, where the client can ask one.
     #[arg(long, env = "BUREAU_CONFIRM", value_enum, default_value_t, value_name = "WHEN")]
     confirm: Confirm,
@@ -109,6 +117,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let public_host = args.oauth.public_host()?;
     let stops = stop_requests();
     let Opened { bureau, founded } = open::open(&location).await?;
+    bureau.log_reads(args.audit.access_log);
     let fresh = founded.is_some();
     let token = match (founded, args.demo) {
         (Some(founded), false) => Some(founded.token),
@@ -146,6 +155,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
         }
     }
     let reached = args.oauth.public_url().or(places.first().map(|place| place.url.as_str())).unwrap_or_default();
+    args.trust.configure(&bureau);
     let dispatcher = args.outside.dispatcher(&bureau, reached)?;
     let options = http::Options {
         selection,
@@ -164,7 +174,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let served = async {
         http::serve(server, options, listeners, asked(stops.clone(), 1)).await;
         ended(carrying).await;
-        bureau.db.close().await;
+        bureau.close().await;
     };
     tokio::select! {
         () = served => {}
@@ -251,6 +261,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
     let Opened { bureau, founded } = open::open(&location).await?;
+    bureau.log_reads(args.audit.access_log);
     if founded.is_some() {
         // Whoever starts this holds the file and acts as its owner: no token is needed, and none is shown.
         tracing::info!(
@@ -261,6 +272,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     if args.outside.sends_mail() && args.public_url.is_none() {
         return Err(Failure::usage("Mails link to a server that people reach: name its address with --public-url."));
     }
+    args.trust.configure(&bureau);
     let dispatcher = args.outside.dispatcher(&bureau, args.public_url.as_deref().unwrap_or_default())?;
     let server = Server::with(bureau.clone(), mcp_options(args.confirm)).map_err(Failure::start)?;
     let (end, ending) = watch::channel(());
@@ -270,7 +282,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let served = stdio::serve(server, options, input, tokio::io::stdout(), asked(stop_requests(), 1)).await;
     drop(end);
     ended(carrying).await;
-    bureau.db.close().await;
+    bureau.close().await;
     Ok(served?)
 }
 

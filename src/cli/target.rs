@@ -6,14 +6,26 @@ use bureau_kit::gate::{Bureau, Call, Origin, Outcome};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential};
+use super::outside::TrustArgs;
+use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential};
 use crate::open;
 use crate::rpc::INVALID_PARAMS;
 
-#[derive(Debug, Clone, Args)]
-pub(super) struct TargetArgs {
+/// The database, and what calls on it need to know.
+#[derive(Debug, Args)]
+pub(super) struct HereArgs {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TargetArgs {
+    #[command(flatten)]
+    here: HereArgs,
     /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database, also when one is named.
     #[arg(long, env = "BUREAU_URL", value_name = "URL")]
     url: Option<String>,
@@ -24,7 +36,7 @@ impl TargetArgs {
     pub(super) async fn open(&self, selection: &SelectionArgs) -> Result<Target, Failure> {
         match &self.url {
             Some(url) => Server::at(url, selection).map(Target::There),
-            None => Target::here(&self.database, selection).await,
+            None => Target::here(&self.here, selection).await,
         }
     }
 }
@@ -45,9 +57,11 @@ pub(super) struct Server {
 
 impl Target {
     /// The database, whoever `local_credential` says acting on it.
-    pub(super) async fn here(database: &DatabaseArgs, selection: &SelectionArgs) -> Result<Self, Failure> {
+    pub(super) async fn here(here: &HereArgs, selection: &SelectionArgs) -> Result<Self, Failure> {
         let (selection, _) = selection.selection()?;
-        let bureau = open::open(&database.location()?).await?.bureau;
+        let bureau = open::open(&here.database.location()?).await?.bureau;
+        here.trust.configure(&bureau);
+        bureau.log_reads(here.audit.access_log);
         Ok(Self::Here { bureau, selection })
     }
 
@@ -65,7 +79,12 @@ impl Target {
             origin: Origin { transport: "cli", ..Origin::default() },
             dialogue: bureau_kit::dialogue::Dialogue::default(),
         };
-        match bureau.call(call).await {
+        let outcome = bureau.call(call).await;
+        // The program may end with any call.
+        if let Err(error) = bureau.flush_accesses().await {
+            tracing::warn!(%error, "the newest reads are missing in the access log");
+        }
+        match outcome {
             Outcome::Done { body, is_error } => {
                 let body = serde_json::from_slice(&body).map_err(|error| Failure::start(error.to_string()))?;
                 Ok((body, is_error))

@@ -4,8 +4,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::table::{self, Column, field, instant};
-use super::target::Target;
-use super::{DatabaseArgs, Failure, SelectionArgs, say};
+use super::target::{HereArgs, Target};
+use super::{Failure, SelectionArgs, say};
 
 #[derive(Debug, Args)]
 pub(super) struct TokenArgs {
@@ -46,7 +46,7 @@ struct CreateArgs {
     #[arg(long, requires = "minutes", value_name = "N")]
     write_budget: Option<i64>,
     #[command(flatten)]
-    database: DatabaseArgs,
+    here: HereArgs,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -55,7 +55,7 @@ struct CreateArgs {
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
-    database: DatabaseArgs,
+    here: HereArgs,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -68,7 +68,7 @@ struct RevokeArgs {
     /// Its number or id, as `bureau token list` shows it.
     id: String,
     #[command(flatten)]
-    database: DatabaseArgs,
+    here: HereArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -86,7 +86,7 @@ pub(super) async fn token(args: TokenArgs) -> Result<(), Failure> {
 }
 
 async fn create(args: CreateArgs) -> Result<(), Failure> {
-    let target = Target::here(&args.database, &SelectionArgs::default()).await?;
+    let target = Target::here(&args.here, &SelectionArgs::default()).await?;
     let mut arguments = Map::new();
     if !args.features.is_empty() {
         arguments.insert("features".into(), json!(args.features));
@@ -118,7 +118,7 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
-    let target = Target::here(&args.database, &SelectionArgs::default()).await?;
+    let target = Target::here(&args.here, &SelectionArgs::default()).await?;
     let keys = target.all("api_key_list", &Map::new()).await?;
     let sessions = target.all("session_list", &Map::new()).await?;
     if args.json {
@@ -151,7 +151,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
-    let target = Target::here(&args.database, &SelectionArgs::default()).await?;
+    let target = Target::here(&args.here, &SelectionArgs::default()).await?;
     let tool = match args.kind {
         TokenKind::Key => "api_key_delete",
         TokenKind::Session => "session_revoke",

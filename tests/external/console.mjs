@@ -285,7 +285,7 @@ const stories = {
         await picture(page, 'session-undo');
         assert.equal(await taskTitle(id), 'Changed by the agent');
         await dialog(page).getByRole('button', { name: 'Take back all of it' }).click();
-        await page.getByRole('status').getByText('was taken back').waitFor();
+        await page.getByRole('status').getByText('2 actions of Busy agent were taken back.').waitFor();
         assert.equal((await rpc('task_show', { id })).error.code, 404);
         await gone(page);
     },

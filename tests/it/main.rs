@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod audit;
 mod callers;
 mod clients;
 mod command_line;
@@ -53,6 +54,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod webhooks;
 mod websocket;
 mod work;
 mod world;

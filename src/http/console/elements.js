@@ -42,7 +42,7 @@ export function refusalNotice(refusal, again) {
 }
 
 /** The records that stand in the way of an undo, each with the way to what changed it. */
-const inTheWay = (conflicts) => Array.isArray(conflicts) && el(
+export const inTheWay = (conflicts) => Array.isArray(conflicts) && el(
     'ul', {},
     conflicts.slice(0, 20).map((conflict) => el(
         'li', {}, String(conflict.record ?? conflict.kind ?? conflict.table ?? 'record').replaceAll('_', ' '), ' ',

@@ -1,6 +1,7 @@
 // Sessions: who is let in, how far, and what each has done.
 
 import { argumentsOf, call, calls, mayUse } from './calls.js';
+import { tell } from './dialog.js';
 import { arrows, badge, button, el, empty, moment, pager, region, relative } from './elements.js';
 import { meet, person } from './people.js';
 import { previewed } from './undo.js';
@@ -120,8 +121,11 @@ async function revoke(session, reload) {
 async function takeBack(session, reload) {
     const answer = await previewed({
         title: `Take back the work of ${named(session)}?`,
-        about: 'All that this session changed is undone, newest first. It stops at the first record that someone else changed since.',
-        name: 'session_undo', input: { session_id: session.id }, yes: 'Take back all of it', bad: true, done: `The work of ${named(session)} was taken back.`,
+        about: 'All that it and the sessions made from it changed is undone, newest first, up to the first record that someone else changed since.',
+        name: 'session_undo', input: { session_id: session.id }, yes: 'Take back all of it', bad: true,
     });
-    if (answer) reload();
+    if (!answer) return;
+    const { undone = [], remaining = 0 } = answer;
+    tell(`${undone.length.toLocaleString('en')} actions of ${named(session)} were taken back${remaining ? `, ${remaining.toLocaleString('en')} are left` : ''}.`);
+    reload();
 }

@@ -3,7 +3,7 @@
 import { call, freshKey, tool } from './calls.js';
 import { changesOf, effectsOf } from './changes.js';
 import { openDialog, tell } from './dialog.js';
-import { button, el, refusalNotice } from './elements.js';
+import { button, el, inTheWay, refusalNotice } from './elements.js';
 
 /** Shows what a write would do, and does it once the person says so. Resolves to its answer; to null when it was let be. */
 export function previewed({ title, about, name, input, yes, bad = false, done }) {
@@ -32,7 +32,7 @@ export function previewed({ title, about, name, input, yes, bad = false, done })
         call(name, { ...input, dry_run: true }).then(
             (tried) => {
                 preview.replaceChildren(
-                    ...[changesOf(tried.changes ?? []), effectsOf(tried.outside_effects), conflicts(tried)].filter(Boolean),
+                    ...[...session(tried), effectsOf(tried.outside_effects), changesOf(tried.changes ?? [], tried.change_count)].filter(Boolean),
                 );
                 act.disabled = false;
             },
@@ -41,12 +41,14 @@ export function previewed({ title, about, name, input, yes, bad = false, done })
     });
 }
 
-/** Where taking back a session's work would stop. */
-function conflicts(tried) {
-    const stopped = tried.stopped_at ?? tried.conflict ?? tried.stopped;
-    if (!stopped) return null;
-    const text = typeof stopped === 'string' ? stopped : stopped.message ?? stopped.reason ?? JSON.stringify(stopped);
-    return el('div', { class: 'notice warn' }, el('p', {}, `It would stop here: ${text}`));
+/** What session_undo says beside the changes: where it stops, what it leaves, how much is left for another call. */
+function session({ stopped_at: stopped, skipped = [], skipped_count: many = skipped.length, remaining = 0 }) {
+    const left = (title, ...more) => el('div', { class: 'notice warn' }, el('p', {}, title), more);
+    return [
+        stopped && left(`It stops at “${stopped.label}”: ${stopped.reason}`, inTheWay(stopped.conflicts)),
+        many > 0 && left(`${many.toLocaleString('en')} of its actions cannot be undone and stay:`, el('ul', {}, skipped.map(({ label, reason }) => el('li', {}, `${label}: ${reason}`)))),
+        remaining > 0 && left(`${remaining.toLocaleString('en')} more actions are left after this.`),
+    ].filter(Boolean);
 }
 
 /** Takes an action back. */

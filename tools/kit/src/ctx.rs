@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::accesses::Reading;
 use crate::db::Tx;
 use crate::derived::Steps;
 use crate::dialogue::Dialogue;
@@ -97,6 +98,8 @@ pub struct Ctx {
     /// Something in the outbox is to be carried at once.
     pub(crate) resent: bool,
     pub(crate) steps: Steps,
+    /// Of a read: the record it is about, for the access log.
+    pub(crate) reading: Option<Reading>,
 }
 
 impl Ctx {
@@ -291,6 +294,7 @@ impl Ctx {
                 .with("current", Value::Object(record.to_json())));
             }
         }
+        self.note_read(&record);
         Ok(record)
     }
 
@@ -575,11 +579,17 @@ impl Ctx {
         self.effects.push(OutsideEffect { kind, subject_id, lane, payload });
     }
 
-    /// Has an item of the outbox that came to its end carried once more, under the same id. False when there is no such
-    /// item of this kind, or it has not ended yet.
+    /// Has an item of the outbox carried at once, under the same id, whether it has ended or waits for its next attempt.
+    /// False when there is no such item of this kind, or it is under way right now.
     pub async fn send_again(&mut self, kind: &'static str, item: Uuid) -> Result<bool> {
-        self.resent |= outbox::again(&mut self.tx, self.principal.tenant_id, kind, item, self.now).await?;
-        Ok(self.resent)
+        let again = outbox::again(&mut self.tx, self.principal.tenant_id, kind, item, self.now).await?;
+        self.resent |= again;
+        Ok(again)
+    }
+
+    /// Who is told of events is to be looked up anew, though no described row has changed.
+    pub async fn subscribers_changed(&mut self) -> Result<()> {
+        crate::events::subscribers_changed(&mut self.tx).await
     }
 
     /// The next number of a table in this tenant. Numbers are never given twice, not even after an undo.

@@ -20,6 +20,8 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_news"),
     migration!(9, "0009_super_admin"),
     migration!(10, "0010_outbox"),
+    migration!(11, "0011_webhooks"),
+    migration!(12, "0012_audit"),
 ];
 
 #[cfg(test)]

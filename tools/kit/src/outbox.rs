@@ -105,8 +105,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// There is something to carry.
-    pub(crate) fn wake(&self) {
+    /// There is something to carry that no call has put in.
+    pub fn wake(&self) {
         self.written.send_replace(());
     }
 
@@ -142,11 +142,11 @@ pub(crate) async fn put(
     tx.execute(&sql).await.map(drop)
 }
 
-/// Takes an item that came to its end up again.
+/// Takes an item up again that came to its end, or that waits for its next attempt. Not while it is under way.
 pub(crate) async fn again(tx: &mut Tx, tenant: Uuid, kind: &'static str, item: Uuid, now: Instant) -> Result<bool> {
     let sql = Sql::with(
         "UPDATE outbox SET state = 'waiting', next_at = $1, attempts = 0, lease = NULL, last_error = NULL, done_at = NULL \
-         WHERE id = $2 AND tenant_id = $3 AND kind = $4 AND state <> 'waiting'",
+         WHERE id = $2 AND tenant_id = $3 AND kind = $4 AND (lease IS NULL OR next_at <= $1)",
         [now.into(), item.into(), tenant.into(), kind.into()],
     );
     Ok(tx.execute(&sql).await? > 0)
@@ -216,24 +216,22 @@ impl Bureau {
     }
 }
 
-/// A mail that follows from no call: a notice of the server itself, put in by a carrier.
+/// A mail that follows from no call: a notice of the server itself, put in by a carrier. After the commit,
+/// [`wake`](Outbox::wake) has it sent at once.
 pub async fn notify(
     tx: &mut Tx,
     bureau: &Bureau,
     tenant: Uuid,
     template: &'static str,
     subject_id: Uuid,
-    lane: Option<Uuid>,
 ) -> Result<()> {
     let now = bureau.clock.now();
     let item = bureau.ids.next(now);
     let effect = OutsideEffect {
         kind: crate::mail::KIND,
         subject_id: Some(subject_id),
-        lane,
+        lane: None,
         payload: json!({"template": template}),
     };
-    put(tx, tenant, item, item, &effect, now).await?;
-    bureau.outbox.wake();
-    Ok(())
+    put(tx, tenant, item, item, &effect, now).await
 }

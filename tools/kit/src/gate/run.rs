@@ -48,6 +48,7 @@ impl Bureau {
             effects: Vec::new(),
             resent: false,
             steps: if tool.long { Steps::Kept } else { Steps::Whole },
+            reading: self.accesses.reading(tool),
         }
     }
 
@@ -71,6 +72,10 @@ impl Bureau {
             ctx.tx.allow(tool.limit()).await?;
         }
         let outcome = guarded(tool, prepared, &mut ctx).await;
+        let reading = ctx.reading.take();
+        if outcome.is_ok() {
+            self.accesses.note(&ctx, reading);
+        }
         ctx.tx.commit().await?;
         outcome
     }

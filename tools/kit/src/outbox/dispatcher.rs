@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{Carried, Carrier, Item};
+use crate::db::Dialect;
 use crate::error::Result;
 use crate::gate::Bureau;
 use crate::id::fill_random;
@@ -40,6 +41,10 @@ const LANES: usize = 10_000;
 /// Carries the outbox of all tenants, as far as it has carriers for what is in it.
 #[derive(Debug)]
 pub struct Dispatcher {
+    /// Stands in the items that it has taken.
+    id: Uuid,
+    /// Whether this process claims the id: others see that it lives.
+    is_claimed: tokio::sync::Mutex<bool>,
     bureau: Arc<Bureau>,
     carriers: Vec<Arc<dyn Carrier>>,
     under_way: Mutex<UnderWay>,
@@ -119,7 +124,6 @@ struct Lane {
 /// An item that this process has taken.
 struct Taken {
     carrier: Arc<dyn Carrier>,
-    lease: Uuid,
     item: Item,
     place: Place,
 }
@@ -139,7 +143,52 @@ impl Dispatcher {
         let mut carried = bureau.outbox.carried.lock().unwrap_or_else(PoisonError::into_inner);
         carried.extend(carriers.iter().map(|carrier| carrier.kind()));
         drop(carried);
-        Arc::new(Self { bureau, carriers, under_way: Mutex::default() })
+        // Not of the server's own ids, which tests make repeatable: no two dispatchers may be taken for one.
+        let mut random = [0_u8; 16];
+        fill_random(&mut random);
+        let id = uuid::Builder::from_random_bytes(random).into_uuid();
+        Arc::new(Self { id, is_claimed: tokio::sync::Mutex::default(), bureau, carriers, under_way: Mutex::default() })
+    }
+
+    async fn claim(&self) -> Result<()> {
+        let mut is_claimed = self.is_claimed.lock().await;
+        if !*is_claimed {
+            self.bureau.db.claim(self.id).await?;
+            *is_claimed = true;
+        }
+        Ok(())
+    }
+
+    async fn release(&self) {
+        let mut is_claimed = self.is_claimed.lock().await;
+        if std::mem::take(&mut *is_claimed) {
+            self.bureau.db.release(self.id).await;
+        }
+    }
+
+    /// Takes up at once what a process on this SQLite file held when it died: the operating system knows that it did. On
+    /// PostgreSQL a claim may be lost with a connection while its process lives, so there the lease alone decides.
+    async fn inherit(&self) -> Result<()> {
+        if self.bureau.db.dialect() == Dialect::Postgres {
+            return Ok(());
+        }
+        let mut tx = self.bureau.db.read().await?;
+        let rows = tx.query(&Sql::with("SELECT DISTINCT lease FROM outbox WHERE lease <> $1", [self.id.into()])).await;
+        tx.commit().await?;
+        for row in &rows? {
+            let other: Uuid = row.get(0)?;
+            if self.bureau.db.is_claimed(other).await? {
+                continue;
+            }
+            let mut tx = self.bureau.db.write().await?;
+            let sql = Sql::with(
+                "UPDATE outbox SET lease = NULL, next_at = $1 WHERE lease = $2 AND state = 'waiting'",
+                [self.bureau.clock.now().into(), other.into()],
+            );
+            tx.execute(&sql).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -151,6 +200,7 @@ impl Dispatcher {
         let mut written = self.bureau.outbox.written.subscribe();
         let mut attempts = JoinSet::new();
         let mut cleared: Option<tokio::time::Instant> = None;
+        let mut inherited: Option<tokio::time::Instant> = None;
         tokio::pin!(stop);
         loop {
             written.mark_unchanged();
@@ -158,6 +208,12 @@ impl Dispatcher {
                 cleared = Some(tokio::time::Instant::now());
                 if let Err(error) = self.clear().await {
                     tracing::warn!(%error, "what has left the outbox could not be cleared away");
+                }
+            }
+            if inherited.is_none_or(|at| at.elapsed() >= EVERY) {
+                inherited = Some(tokio::time::Instant::now());
+                if let Err(error) = self.inherit().await {
+                    tracing::warn!(%error, "what dead processes held in the outbox could not be taken up");
                 }
             }
             let (mut wait, mut more) = (EVERY, false);
@@ -197,7 +253,9 @@ impl Dispatcher {
         let ended = tokio::time::timeout(DRAIN, async { while attempts.join_next().await.is_some() {} }).await;
         if ended.is_err() {
             tracing::warn!(left = attempts.len(), "deliveries did not end in time; they are carried again later");
+            attempts.shutdown().await;
         }
+        self.release().await;
     }
 
     /// Carries everything that is due now and waits for its end; answers how many attempts were made. For tests, and for
@@ -210,6 +268,7 @@ impl Dispatcher {
             count = count.saturating_add(pass.taken.len());
             start(&mut attempts, pass.taken);
             if attempts.join_next().await.is_none() && !pass.more {
+                self.release().await;
                 return Ok(count);
             }
         }
@@ -233,6 +292,7 @@ impl Dispatcher {
         if due.is_empty() {
             return Ok(pass);
         }
+        self.claim().await?;
         let mut tx = self.bureau.db.write().await?;
         tx.enter_all().await?;
         for lane in due {
@@ -241,14 +301,13 @@ impl Dispatcher {
                 pass.more = true;
                 continue;
             }
-            let lease = self.bureau.ids.next(now);
-            let rows = tx.query(&take(lease, &lane, room, now, tx.skip_locked_clause())).await?;
+            let rows = tx.query(&take(self.id, &lane, room, now, tx.skip_locked_clause())).await?;
             // As many as there was room for: there may be more.
             pass.more |= rows.len() >= room;
             for row in &rows {
                 let item = Item::read(row)?;
                 let place = Place::take(self, &item);
-                pass.taken.push(Taken { carrier: lane.carrier.clone(), lease, item, place });
+                pass.taken.push(Taken { carrier: lane.carrier.clone(), item, place });
             }
         }
         tx.commit().await?;
@@ -274,7 +333,7 @@ impl Dispatcher {
         Ok(lanes)
     }
 
-    async fn attempt(&self, carrier: &dyn Carrier, lease: Uuid, item: &Item) -> Result<()> {
+    async fn attempt(&self, carrier: &dyn Carrier, item: &Item) -> Result<()> {
         let carried = match tokio::time::timeout(CARRY_LIMIT, carrier.carry(&self.bureau, item)).await {
             Ok(Ok(carried)) => carried,
             Ok(Err(error)) => {
@@ -302,7 +361,8 @@ impl Dispatcher {
             None => sql.push(", done_at = ").bind(now),
         };
         // Only while it is ours: after the lease somebody else may have it.
-        sql.push(" WHERE id = ").bind(item.id).and_eq("tenant_id", item.tenant_id).and_eq("lease", lease);
+        sql.push(" WHERE id = ").bind(item.id).and_eq("tenant_id", item.tenant_id);
+        sql.and_eq("lease", self.id).and_eq("attempts", item.attempt);
         self.bureau.keep_books(item.tenant_id, |tx| Box::pin(async move { tx.execute(&sql).await })).await?;
         Ok(())
     }
@@ -329,9 +389,9 @@ impl Dispatcher {
 }
 
 fn start(attempts: &mut JoinSet<()>, taken: Vec<Taken>) {
-    for Taken { carrier, lease, item, place } in taken {
+    for Taken { carrier, item, place } in taken {
         attempts.spawn(async move {
-            if let Err(error) = place.dispatcher.attempt(carrier.as_ref(), lease, &item).await {
+            if let Err(error) = place.dispatcher.attempt(carrier.as_ref(), &item).await {
                 // It comes up again when its lease has ended.
                 tracing::warn!(%error, item = %item.id, "what became of an item of the outbox could not be written down");
             }
@@ -351,9 +411,9 @@ fn next_lane(kind: &'static str, last: Option<(Uuid, Uuid)>) -> Sql {
 }
 
 /// Takes the next items of a lane: they are due again when the lease has ended.
-fn take(lease: Uuid, lane: &Lane, room: usize, now: Instant, locked: &'static str) -> Sql {
+fn take(by: Uuid, lane: &Lane, room: usize, now: Instant, locked: &'static str) -> Sql {
     let mut sql = Sql::new("UPDATE outbox SET lease = ");
-    sql.bind(lease).push(", attempts = attempts + 1, next_at = ").bind(later(now, LEASE));
+    sql.bind(by).push(", attempts = attempts + 1, next_at = ").bind(later(now, LEASE));
     sql.push(" WHERE id IN (SELECT id FROM outbox WHERE state = 'waiting'").and_eq("kind", lane.carrier.kind());
     sql.and_eq("tenant_id", lane.tenant).and_eq("lane", lane.lane);
     sql.push(" AND next_at <= ").bind(now).push(" ORDER BY next_at, id LIMIT ");
