@@ -3,6 +3,7 @@
 mod call;
 mod config;
 mod doctor;
+mod installation;
 mod oauth;
 mod outside;
 mod serve;

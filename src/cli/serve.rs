@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use tokio::sync::watch;
 
+use super::installation::{InstallationArgs, configured, fact};
 use super::oauth::OAuthArgs;
 use super::outside::{OutsideArgs, TrustArgs, tell_waiting};
 use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, local_credential, say};
@@ -48,6 +49,8 @@ pub(super) struct ServeArgs {
     outside: OutsideArgs,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    installation: InstallationArgs,
     /// Speak TLS with the certificate chain in this PEM file; it is read again when it changes, and at SIGHUP.
     #[arg(long, env = "BUREAU_TLS_CERT", value_name = "PATH", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -115,6 +118,13 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let stops = stop_requests();
     let Opened { bureau, founded } = open::open(&location).await?;
     bureau.log_reads(args.audit.access_log);
+    args.installation.apply(&bureau);
+    bureau.installation.tell([
+        fact("limits", "calls_per_second", args.rate_limit, http::CALLS_PER_SECOND),
+        configured("http", "tls", tls.is_some()),
+        configured("http", "oauth_issuer", oauth.is_some()),
+        configured("http", "metrics_open", args.metrics_open),
+    ]);
     let fresh = founded.is_some();
     let token = match (founded, args.demo) {
         (Some(founded), false) => Some(founded.token),

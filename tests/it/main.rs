@@ -15,6 +15,8 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod account;
+mod accounts;
 mod audit;
 mod callers;
 mod clients;
@@ -25,16 +27,19 @@ mod corpus;
 mod crm;
 mod dialogue;
 mod dice;
+mod directory;
 mod generated;
 mod http;
 mod identity;
 mod isolation;
+mod keys;
 mod kill;
 mod login;
 mod mail;
 mod malformed;
 mod news;
 mod oauth;
+mod onboarding;
 mod openrpc;
 mod oracle;
 mod origins;
@@ -52,6 +57,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod toggles;
 mod webhooks;
 mod websocket;
 mod work;

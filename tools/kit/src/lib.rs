@@ -8,21 +8,25 @@
 
 pub mod access;
 pub mod accesses;
+pub mod address;
 pub mod args;
 pub mod attempts;
 mod batch;
+pub mod caches;
 pub mod ctx;
 pub mod db;
 pub mod deferred;
 mod derived;
 pub mod dialogue;
 pub mod discovery;
+pub mod dns;
 pub mod egress;
 pub mod error;
 pub mod events;
 pub mod family;
 pub mod gate;
 pub mod id;
+pub mod installation;
 pub mod journal;
 pub mod mail;
 mod migrations;
@@ -43,6 +47,7 @@ pub mod text;
 pub mod time;
 pub mod token;
 pub mod tool;
+pub mod uses;
 pub mod value;
 pub mod vault;
 
