@@ -3,10 +3,12 @@
 use bureau_kit::MIGRATIONS;
 use bureau_kit::access::Shown;
 use bureau_kit::db::{Db, Location};
+use bureau_kit::gate::Bureau;
 use clap::Args;
 use serde_json::json;
 
 use super::{DatabaseArgs, Failure, TOOL_ERROR, say};
+use crate::open::Opened;
 use crate::{catalog, open};
 
 #[derive(Debug, Args)]
@@ -92,13 +94,34 @@ async fn examine(location: &Location) -> Vec<Finding> {
     findings.push(found("the database engine finds no fault", (!problems.is_empty()).then(|| problems.join("; "))));
     drop(db);
     if current {
-        let owner = match open::open(location).await {
-            Ok(opened) => opened.bureau.principal(&Shown::LocalOwner).await.err().map(|error| error.to_string()),
-            Err(error) => Some(error.to_string()),
+        let (owner, outbox) = match open::open(location).await {
+            Ok(Opened { bureau, .. }) => {
+                let owner = bureau.principal(&Shown::LocalOwner).await.err().map(|error| error.to_string());
+                (owner, stuck(&bureau).await)
+            }
+            Err(error) => (Some(error.to_string()), None),
         };
         findings.push(found("there is an active owner", owner));
+        findings.push(found("nothing has waited in the outbox for a day", outbox));
     }
     findings
+}
+
+/// What nobody carries: mails without a mail server, receivers that do not answer.
+async fn stuck(bureau: &Bureau) -> Option<String> {
+    let yesterday = bureau.clock.now().plus_minutes(-24 * 60);
+    match bureau.outbox_waiting(yesterday).await {
+        Ok(waiting) if waiting.is_empty() => None,
+        Ok(waiting) => {
+            let counts: Vec<String> = waiting.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+            Some(format!(
+                "{}: mails go out by a server that was started with --smtp-url, and webhooks by any server; see \
+                 webhook_delivery_list for why they fail",
+                counts.join(", ")
+            ))
+        }
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 #[cfg(unix)]

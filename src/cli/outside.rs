@@ -81,15 +81,19 @@ impl OutsideArgs {
             let carrier = MailCarrier::new(Arc::new(smtp), public_url, catalog::letters()).map_err(Failure::start)?;
             carriers.push(Arc::new(carrier));
         }
-        let receivers = Receivers::new(bureau.egress().clone(), Arc::new(SystemResolver)).map_err(Failure::start)?;
-        carriers.push(Arc::new(WebhookCarrier::new(receivers)));
+        // A process that cannot open the secrets leaves webhooks to one that can.
+        if bureau.vault.is_configured() {
+            let receivers =
+                Receivers::new(bureau.egress().clone(), Arc::new(SystemResolver)).map_err(Failure::start)?;
+            carriers.push(Arc::new(WebhookCarrier::new(receivers)));
+        }
         Ok(Dispatcher::new(bureau.clone(), carriers))
     }
 }
 
 /// Tells what waits in the outbox and has no way out of this process.
 pub(super) async fn tell_waiting(bureau: &Bureau) {
-    match bureau.outbox_waiting().await {
+    match bureau.outbox_waiting(bureau.clock.now()).await {
         Ok(waiting) => {
             for (kind, count) in waiting.iter().filter(|(kind, _)| !bureau.outbox.carries(kind)) {
                 tracing::warn!(kind, count, "items wait in the outbox, and this server is not set up to carry them");

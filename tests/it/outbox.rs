@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bureau_kit::db::{Db, Dialect};
 use bureau_kit::error::Result;
 use bureau_kit::gate::Bureau;
 use bureau_kit::outbox::{Carried, Carrier, Dispatcher, Item, LEASE};
 use bureau_kit::sql::Sql;
+use bureau_kit::time::Instant;
 use bureau_kit::tool::BoxFuture;
+use bureau_kit::value::Val;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::Tester;
+use crate::support::{START, TestDatabase, Tester};
 
 /// Carries nothing anywhere, and remembers what it was given.
 #[derive(Debug, Default)]
@@ -266,4 +269,58 @@ async fn what_ended_a_month_ago_is_cleared_away() {
     stop.send(()).unwrap();
     running.await.unwrap();
     assert_eq!(states(&owner).await, one("done", None));
+}
+
+/// What an earlier version left: mails with usable tokens that were never sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_mails_lose_their_tokens_and_are_sent_anew() {
+    let database = TestDatabase::new().await;
+    let place = bureau_kit::MIGRATIONS.iter().position(|migration| migration.name.ends_with("_outbox")).unwrap();
+    let db = Db::open(&database.location, &bureau_kit::MIGRATIONS[..place]).await.unwrap();
+    let mut tx = db.write().await.unwrap();
+    if db.dialect() == Dialect::Postgres {
+        tx.query(&Sql::new("SELECT set_config('bureau.all_tenants', 'on', true)")).await.unwrap();
+    }
+    let now = Instant::parse(START).unwrap();
+    let tenant = Uuid::from_u128(7);
+    let insert =
+        "INSERT INTO tenants (id, name, slug, is_active, created_at, updated_at) VALUES ($1, 'Old', 'old', $2, $3, $3)";
+    tx.query(&Sql::with(insert, [tenant.into(), true.into(), now.into()])).await.unwrap();
+    for (number, active) in [(1_u128, true), (2, false)] {
+        let id = Uuid::from_u128(number);
+        let insert = "INSERT INTO invitations (id, tenant_id, num, email, email_folded, role, is_admin, is_staff, token_hash, \
+                      auto_accept, active, version, created_at, updated_at) \
+                      VALUES ($1, $2, $3, $4, $4, 'user', $6, $6, $5, $7, $7, 1, $8, $8)";
+        let values = [
+            id.into(),
+            tenant.into(),
+            i64::try_from(number).unwrap().into(),
+            format!("n{number}@example.org").into(),
+            Val::Bytes(vec![u8::try_from(number).unwrap()]),
+            false.into(),
+            active.into(),
+            now.into(),
+        ];
+        tx.query(&Sql::with(insert, values)).await.unwrap();
+        let insert = "INSERT INTO outbox (id, tenant_id, action_id, kind, payload, state, attempts, created_at) \
+                      VALUES ($1, $2, $1, 'mail', '{\"token\":\"bui_secret\"}', 'waiting', 0, $3)";
+        tx.query(&Sql::with(insert, [Uuid::from_u128(number + 10).into(), tenant.into(), now.into()])).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    db.close().await;
+    let db = Db::open(&database.location, bureau_kit::MIGRATIONS).await.unwrap();
+    let mut tx = db.read().await.unwrap();
+    if db.dialect() == Dialect::Postgres {
+        tx.query(&Sql::new("SELECT set_config('bureau.all_tenants', 'on', true)")).await.unwrap();
+    }
+    let rows = tx.query(&Sql::new("SELECT payload, state, lane, subject_id, next_at FROM outbox")).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    let (payload, state): (String, String) = (rows[0].get(0).unwrap(), rows[0].get(1).unwrap());
+    assert_eq!((payload.as_str(), state.as_str()), ("{\"template\":\"invitation\"}", "waiting"));
+    assert_eq!((rows[0].get::<Uuid>(2).unwrap(), rows[0].get::<Uuid>(3).unwrap()), (tenant, Uuid::from_u128(1)));
+    assert_eq!(rows[0].get::<Instant>(4).unwrap(), now);
+    let rows = tx.query(&Sql::new("SELECT token_hash FROM invitations WHERE active")).await.unwrap();
+    assert_eq!(rows[0].get::<Option<Vec<u8>>>(0).unwrap(), None);
+    tx.commit().await.unwrap();
+    db.close().await;
 }

@@ -620,6 +620,9 @@ async fn one_subscribes_to_what_one_may_see_and_in_ones_own_organization() {
     let hooks = owner.with_token(key["secret"].as_str().unwrap());
     let refused = hooks.err("webhook_update", json!({"id": webhook["id"], "url": "https://evil.example.com/"})).await;
     assert_eq!((&refused["code"], &refused["details"]["missing"]), (&json!("forbidden"), &json!("contracts.view")));
+    let refused = hooks.err("webhook_update", json!({"id": webhook["id"], "active": true})).await;
+    assert_eq!(refused["details"]["missing"], "contracts.view");
+    assert_eq!(hooks.ok("webhook_update", json!({"id": webhook["id"], "active": false})).await["active"], false);
     let rows = hooks.ok("webhook_event_list", json!({})).await;
     let allowed = |name: &str| {
         let row = rows["items"].as_array().unwrap().iter().find(|row| row["source_type"] == name).unwrap();

@@ -205,11 +205,15 @@ impl Bureau {
         found
     }
 
-    /// How many items of each kind wait, for all tenants: for `doctor` and the log at start.
-    pub async fn outbox_waiting(&self) -> Result<Vec<(String, i64)>> {
+    /// How many items of each kind have waited since this moment at least, for all tenants: for `doctor` and the log at
+    /// start.
+    pub async fn outbox_waiting(&self, since: Instant) -> Result<Vec<(String, i64)>> {
         let mut tx = self.db.read().await?;
         tx.enter_all().await?;
-        let sql = Sql::new("SELECT kind, COUNT(*) FROM outbox WHERE state = 'waiting' GROUP BY kind ORDER BY kind");
+        let sql = Sql::with(
+            "SELECT kind, COUNT(*) FROM outbox WHERE state = 'waiting' AND created_at <= $1 GROUP BY kind ORDER BY kind",
+            [since.into()],
+        );
         let rows = tx.query(&sql).await;
         tx.rollback().await?;
         rows?.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()

@@ -87,6 +87,11 @@ impl Vault {
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
     }
 
+    /// Whether it is known where the key is. Without one nothing can be sealed, and what was sealed elsewhere not be opened.
+    pub fn is_configured(&self) -> bool {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// A secret in the form in which it may be stored in that place.
     pub fn seal(&self, slot: Slot, secret: &[u8]) -> Result<Vec<u8>> {
         let key = self.keys()?.first().ok_or_else(|| Error::provider_unavailable(NO_KEY))?;
@@ -240,6 +245,7 @@ mod tests {
 
     #[test]
     fn without_a_key_nothing_is_kept() {
+        assert!(!Vault::default().is_configured() && vault(ONE).is_configured());
         assert_eq!(Vault::default().seal(slot(1), b"x").unwrap_err().message(), NO_KEY);
         for wrong in ["", "short", "AAAA"] {
             assert_eq!(vault(wrong).seal(slot(1), b"x").unwrap_err().code(), crate::error::Code::ProviderUnavailable);

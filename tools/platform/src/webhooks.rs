@@ -381,8 +381,16 @@ async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<WebhookRow> {
         values.set("url", checked_url(ctx, url)?);
     }
     let events = match (&input.source_type, &input.kind, &input.events) {
-        // Whoever changes where it goes gets what it tells, so they must be allowed to see that.
-        (None, None, None) => events(ctx, None, None, Some(&events_of(&webhook)?))?,
+        (None, None, None) => {
+            let told = events_of(&webhook)?;
+            // Whoever says where it goes, or that it goes, gets what it tells: they must be allowed to see that. Anyone who
+            // handles webhooks may stop one.
+            if input.url.is_some() || input.format.is_some() || input.active == Some(true) {
+                events(ctx, None, None, Some(&told))?
+            } else {
+                told
+            }
+        }
         (source, kind, list) => {
             let of = |given: &Option<String>, column: &str| {
                 let stored = Some(webhook.text(column).to_owned()).filter(|text| !text.is_empty() && list.is_none());

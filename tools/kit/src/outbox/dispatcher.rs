@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Carried, Carrier, Item};
 use crate::db::Dialect;
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::gate::Bureau;
 use crate::id::fill_random;
 use crate::sql::Sql;
@@ -338,7 +338,10 @@ impl Dispatcher {
             Ok(Ok(carried)) => carried,
             Ok(Err(error)) => {
                 tracing::error!(%error, item = %item.id, kind = carrier.kind(), "an item of the outbox could not be carried");
-                Carried::again("a fault of Bureau, which its log holds")
+                match error.code() {
+                    Code::Internal => Carried::again("a fault of Bureau, which its log holds"),
+                    _ => Carried::again(error.message()),
+                }
             }
             Err(_) => Carried::again("it took too long"),
         };
