@@ -29,6 +29,8 @@ const FOUNDATION: &[(&str, &str)] = &[
     ("user_create", r#"{"email": "piotr@example.com", "first_name": "Piotr", "last_name": "Mazur", "role": "user"}"#),
     ("user_update", r#"{"id": "$users.0", "password": "Kuchnia1!"}"#),
     ("role_create", r#"{"name": "Montaż", "features": ["organize.tasks.view"]}"#),
+    ("user_group_type_create", r#"{"name": "Brygada", "groups": ["Pierwsza"]}"#),
+    ("sidebar_preference_update", r#"{"locale": "uk", "applyToRoles": ["$roles.2"]}"#),
     ("company_create", r#"{"name": "Meble Żółć"}"#),
     (
         "person_create",

@@ -11,6 +11,7 @@ mod api_key_update;
 mod api_keys;
 mod audit;
 mod builtin;
+mod ccrm;
 mod connections;
 mod features;
 mod flag;
@@ -32,7 +33,9 @@ mod roles;
 mod search_index;
 mod session_mint;
 mod sessions;
+mod sidebar;
 mod teams;
+mod user_batch;
 mod user_end;
 mod user_fields;
 mod user_rows;
@@ -43,7 +46,7 @@ mod worksection;
 use bureau_kit::prelude::*;
 
 pub use api_keys::{ApiKey, NewKey, mint_api_key};
-pub use groups::Group;
+pub use groups::{Group, GroupType};
 pub use invitations::{Invitation, Invite, invite};
 pub use organizations::Organization;
 pub use password_reset::{PASSWORD_RESET_TEMPLATE, password_reset_token};
@@ -58,6 +61,7 @@ pub const TABLES: &[&Table] = &[
     &organizations::ORGANIZATIONS,
     &roles::ROLES,
     &teams::TEAMS,
+    &groups::GROUP_TYPES,
     &groups::GROUPS,
     &users::USERS,
     &roles::USER_ROLES,
@@ -69,6 +73,7 @@ pub const TABLES: &[&Table] = &[
     &oauth_subjects::OAUTH_SUBJECTS,
     &invitations::INVITATIONS,
     &password_reset::PASSWORD_RESETS,
+    &sidebar::SIDEBAR_PREFERENCES,
 ];
 
 /// The tools, toolset by toolset. Worksection's own are in [`worksection_tools`], since three crates make up its toolset.
@@ -84,9 +89,12 @@ pub fn toolsets() -> Vec<Toolset> {
                 acl::tools(),
                 features::tools(),
                 users::tools(),
+                user_batch::tools(),
+                ccrm::tools(),
                 login::tools(),
                 password_reset::tools(),
                 profile::tools(),
+                sidebar::tools(),
                 sessions::tools(),
                 connections::tools(),
                 api_keys::tools(),
