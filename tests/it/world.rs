@@ -15,6 +15,8 @@ use crate::support::Tester;
 pub struct World {
     pub owner: Tester,
     pub ids: BTreeMap<&'static str, Vec<Uuid>>,
+    /// The token of a mail with which Piotr can set a new password.
+    reset_token: String,
 }
 
 /// Calls that fill a company. `$table` stands for the newest record of that table, `$table.N` for the Nth oldest.
@@ -76,13 +78,14 @@ impl World {
     }
 
     pub async fn of(owner: Tester) -> Self {
-        let mut world = Self { owner, ids: BTreeMap::new() };
+        let mut world = Self { owner, ids: BTreeMap::new(), reset_token: String::new() };
         for (tool, arguments) in FOUNDATION {
             world.refresh().await;
             let arguments = world.filled(arguments);
             world.owner.ok(tool, arguments).await;
         }
         world.link_account().await;
+        world.mail_reset().await;
         world.refresh().await;
         world
     }
@@ -95,6 +98,22 @@ impl World {
         verified.email = users["items"][0]["email"].as_str().map(str::to_owned);
         verified.tenant = Some(self.owner.tenant_id.to_string());
         self.owner.bureau.link(&verified).await.unwrap();
+    }
+
+    /// The token of a reset exists in the mail only: made here as its carrier makes it.
+    async fn mail_reset(&mut self) {
+        let tenant = self.owner.tenant_id;
+        self.owner.ok("password_reset_request", json!({"email": "piotr@example.com", "tenant_id": tenant})).await;
+        let sent = self.owner.bureau.as_system(tenant, None, "mail", move |ctx| {
+            Box::pin(async move {
+                let sql = Sql::with("SELECT id FROM password_resets WHERE tenant_id = $1", [tenant.into()]);
+                let reset = ctx.rows(&sql).await?[0].get(0)?;
+                let (token, sql) = bureau_identity::password_reset_token(tenant, reset, ctx.now());
+                assert_eq!(ctx.rows(&sql).await?.len(), 1);
+                Ok(token)
+            })
+        });
+        self.reset_token = sent.await.unwrap();
     }
 
     async fn refresh(&mut self) {
@@ -137,6 +156,7 @@ impl World {
         fn fill(world: &World, value: Value) -> Value {
             match value {
                 Value::String(text) => match text.strip_prefix('$') {
+                    Some("reset_token") => json!(world.reset_token),
                     Some(name) => json!(world.id(name)),
                     None => Value::String(text),
                 },

@@ -360,7 +360,7 @@ async fn navigation(ctx: &mut Ctx, input: ShowInput) -> Result<Navigation> {
         if !opens || !bureau.admits(&principal, ctx.selection(), entry) {
             continue;
         }
-        let href = format!("/console#tool={}", tool.name);
+        let href = format!("/console#/tools/{}", tool.name);
         let item = Item {
             title: settings.item_labels.get(&href).cloned().unwrap_or_else(|| tool.title.to_owned()),
             default_title: tool.title.to_owned(),
