@@ -59,8 +59,8 @@ async fn the_right_password_opens_a_session_with_the_users_own_rights() {
     let log = owner.ok("action_log_list", json!({"actor_user_id": user["id"]})).await;
     let mut tools: Vec<&str> =
         log["items"].as_array().unwrap().iter().map(|item| item["tool"].as_str().unwrap()).collect();
-    // All at one moment of the fixed clock: which comes first in the log is left to their ids.
-    tools.sort_unstable();
+    // All at one moment of the fixed clock.
+    tools.sort();
     assert_eq!(tools, ["session_login", "session_login", "session_logout"]);
 }
 
