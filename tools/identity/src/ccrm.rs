@@ -221,7 +221,7 @@ async fn create_group_type(ctx: &mut Ctx, input: CreateInput) -> Result<CreatedT
     for (index, group) in names.iter().enumerate() {
         let group = short(&format!("/groups/{index}"), group, 200)?;
         let values = Values::new().with("kind", "user_group").with("name", group.as_str()).with("type_id", kind.id);
-        let made = ctx.insert(&GROUPS, values).await?;
+        let made = family::save_new(ctx, &GROUPS, values).await?;
         groups.push(GroupRow { uuid: made.id.to_string(), name: group, users: 0 });
     }
     Ok(CreatedType { success: true, data: group_type(kind.id, name, is_main, Some(groups)), message: "OK" })
