@@ -48,7 +48,7 @@ async fn signed_in(tester: &Tester, password: &str) -> Tester {
 }
 
 /// The resets of a tenant, oldest first.
-async fn resets(tester: &Tester) -> Vec<Uuid> {
+pub async fn resets(tester: &Tester) -> Vec<Uuid> {
     let found = tester.bureau.as_system(tester.tenant_id, None, "resets", |ctx| {
         Box::pin(async move {
             let sql = Sql::with(
@@ -62,7 +62,7 @@ async fn resets(tester: &Tester) -> Vec<Uuid> {
 }
 
 /// What the carrier of mails does at the moment of sending: the token that goes into the mail, and its address.
-async fn mailed(tester: &Tester, reset: Uuid) -> Option<(String, String)> {
+pub async fn mailed(tester: &Tester, reset: Uuid) -> Option<(String, String)> {
     let (tenant_id, now) = (tester.tenant_id, tester.bureau.clock.now());
     let written = tester.bureau.keep_books(tenant_id, |tx| {
         Box::pin(async move {

@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod access;
 mod account;
 mod accounts;
 mod assistant;

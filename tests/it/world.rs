@@ -14,6 +14,7 @@ use bureau_kit::tool::BoxFuture;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::accounts;
 use crate::onboarding;
 use crate::support::Tester;
 
@@ -60,6 +61,8 @@ const FOUNDATION: &[(&str, &str)] = &[
     ("group_create", r#"{"name": "Zamówienia", "user_ids": ["$users.1"]}"#),
     ("department_create", r#"{"name": "Produkcja", "user_setting_ids": ["$users.1"]}"#),
     ("setting_set", r#"{"key": "organize.tasks.per_page", "value": 20}"#),
+    ("user_group_type_create", r#"{"name": "Brygada", "groups": ["Pierwsza"]}"#),
+    ("sidebar_preference_update", r#"{"locale": "uk", "applyToRoles": ["$roles.2"]}"#),
     ("company_create", r#"{"name": "Meble Żółć"}"#),
     (
         "person_create",
@@ -119,6 +122,7 @@ impl World {
         world.link_account().await;
         world.add_domains().await;
         world.prepare_installation().await;
+        world.mail_reset().await;
         world.refresh().await;
         world
     }
@@ -171,6 +175,15 @@ impl World {
         let name = format!("{}@waiting.example.org", self.owner.tenant_id);
         let token = onboarding::asked(&self.owner, &name).await;
         self.others.insert("onboarding_token", token);
+    }
+
+    /// The token of a reset exists in the mail only: made here as its carrier makes it.
+    async fn mail_reset(&mut self) {
+        let tenant = self.owner.tenant_id;
+        self.owner.ok("password_reset_request", json!({"email": "piotr@example.com", "tenant_id": tenant})).await;
+        let [reset] = accounts::resets(&self.owner).await[..] else { panic!("one reset") };
+        let (token, _) = accounts::mailed(&self.owner, reset).await.unwrap();
+        self.others.insert("reset_token", token);
     }
 
     async fn refresh(&mut self) {

@@ -31,9 +31,70 @@ pub(crate) static GROUPS: Table = Table::new(
         Column::json("fields", "Additional values of a department."),
         // Compared instead of the name itself; never shown, since it says nothing new.
         Column::text("name_key", "Name in lower case.").hidden(),
+        Column::reference(
+            "type_id",
+            "group_types",
+            OnDelete::Refuse,
+            "Type of the tenant's own, beside the kind (CCRM).",
+        ),
     ],
 )
 .rule(rule);
+
+/// A type of groups.
+#[derive(Debug)]
+pub struct GroupType;
+impl Kind for GroupType {
+    const TABLE: &'static Table = &GROUP_TYPES;
+}
+
+pub(crate) static GROUP_TYPES: Table = Table::new(
+    "group_types",
+    "user_group_type",
+    "A type of user groups beside the built-in kinds; a user is in at most one group of it.",
+    &[
+        Column::text("name", "Name of the type.").max(100).required().sort().search(),
+        Column::flag("is_main", "Whether its groups are shown as the main ones."),
+    ],
+)
+.tenant_wide();
+
+/// The id by which a built-in kind goes where types have ids (CCRM): the same in every answer, and another in each tenant.
+pub(crate) fn type_id_of(tenant: Uuid, kind: &str) -> Uuid {
+    let hash = bureau_kit::token::hash(&format!("group type {kind} of {tenant}"));
+    let mut bytes: [u8; 16] = hash.first_chunk().copied().unwrap_or_default();
+    // Version 8, of one's own making, and the usual variant.
+    let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
+    *version = (*version & 0x0f) | 0x80;
+    *variant = (*variant & 0x3f) | 0x80;
+    Uuid::from_bytes(bytes)
+}
+
+/// What at most one group of a user may have in common: the kind, or the id of a type of the tenant's own.
+pub(crate) fn type_of(group: &Record) -> String {
+    group.id_of("type_id").map_or_else(|| group.text("kind").to_owned(), |id| id.to_string())
+}
+
+/// The type that a caller names by kind or id, in the form of [`type_of`].
+pub(crate) async fn type_named(ctx: &mut Ctx, path: &str, text: &str) -> Result<String> {
+    let text = text.trim();
+    if KINDS.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let tenant = ctx.tenant_id();
+    if let Ok(id) = Uuid::try_parse(text) {
+        if let Some(kind) = KINDS.iter().find(|kind| type_id_of(tenant, kind) == id) {
+            return Ok((*kind).to_owned());
+        }
+        if ctx.find_in(&GROUP_TYPES, Key::Uuid(id)).await?.is_some() {
+            return Ok(id.to_string());
+        }
+    }
+    Err(Error::invalid(
+        path,
+        format!("expected one of {}, or the id of a type; see user_group_type_list", KINDS.join(", ")),
+    ))
+}
 
 pub(crate) static GROUP_MEMBERS: Table = Table::new(
     "group_members",

@@ -15,6 +15,7 @@ mod api_keys;
 pub mod assistant;
 mod audit;
 mod builtin;
+mod ccrm;
 mod connections;
 mod departments;
 mod domains;
@@ -43,6 +44,7 @@ mod session_mint;
 mod sessions;
 mod setting_keys;
 mod settings;
+mod sidebar;
 mod switcher;
 mod system;
 mod teams;
@@ -50,6 +52,7 @@ mod tenants;
 mod toggle_overrides;
 mod toggles;
 mod upgrades;
+mod user_batch;
 mod user_end;
 mod user_fields;
 mod user_groups;
@@ -65,7 +68,7 @@ use bureau_kit::prelude::*;
 
 pub use api_keys::{ApiKey, NewKey, mint_api_key};
 pub use domains::Domain;
-pub use groups::Group;
+pub use groups::{Group, GroupType};
 pub use invitations::{Invitation, Invite, invite};
 pub use organizations::Organization;
 pub use roles::Role;
@@ -81,6 +84,7 @@ pub const TABLES: &[&Table] = &[
     &organizations::ORGANIZATIONS,
     &roles::ROLES,
     &teams::TEAMS,
+    &groups::GROUP_TYPES,
     &groups::GROUPS,
     &users::USERS,
     &roles::USER_ROLES,
@@ -95,6 +99,7 @@ pub const TABLES: &[&Table] = &[
     &settings::SETTINGS,
     &domains::DOMAINS,
     &toggle_overrides::OVERRIDES,
+    &sidebar::SIDEBAR_PREFERENCES,
 ];
 
 /// The mails that this crate sends.
@@ -119,9 +124,12 @@ pub fn toolsets() -> Vec<Toolset> {
                 acl::tools(),
                 features::tools(),
                 users::tools(),
+                user_batch::tools(),
+                ccrm::tools(),
                 login::tools(),
                 password_reset::tools(),
                 profile::tools(),
+                sidebar::tools(),
                 sessions::tools(),
                 connections::tools(),
                 api_keys::tools(),

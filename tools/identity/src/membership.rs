@@ -150,11 +150,9 @@ pub(crate) async fn wanted_groups(
             }
         }
         Some(Groups::Map(pairs)) => {
-            for (kind, key) in pairs {
-                let path = format!("/groups/{kind}");
-                if !groups::KINDS.contains(&kind.as_str()) {
-                    return Err(Error::invalid(path, format!("expected one of {}", groups::KINDS.join(", "))));
-                }
+            for (named, key) in pairs {
+                let path = format!("/groups/{named}");
+                let kind = &groups::type_named(ctx, &path, named).await?;
                 joined.retain(|(_, present)| present != kind);
                 if let Some(key) = key {
                     let group = group(ctx, &path, *key).await?;
@@ -228,17 +226,21 @@ async fn teams_of(ctx: &mut Ctx, user: Uuid) -> Result<Vec<Uuid>> {
 
 async fn groups_of(ctx: &mut Ctx, user: Uuid) -> Result<Vec<(Uuid, String)>> {
     let sql = Sql::with(
-        "SELECT groups.id, groups.kind FROM group_members JOIN groups ON groups.id = group_members.group_id \
+        "SELECT groups.id, groups.kind, groups.type_id FROM group_members JOIN groups ON groups.id = group_members.group_id \
          WHERE group_members.tenant_id = $1 AND group_members.user_id = $2 ORDER BY groups.num",
         [ctx.tenant_id().into(), user.into()],
     );
-    ctx.rows(&sql).await?.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+    let kind = |row: &bureau_kit::value::Row| match row.get::<Option<Uuid>>(2)? {
+        Some(own) => Ok(own.to_string()),
+        None => row.get(1),
+    };
+    ctx.rows(&sql).await?.iter().map(|row| Ok((row.get(0)?, kind(row)?))).collect()
 }
 
 async fn group(ctx: &mut Ctx, path: &str, key: Key) -> Result<(Uuid, String)> {
     let found = ctx.find_in(&GROUPS, key).await?;
     let group = found.ok_or_else(|| Error::invalid(path, format!("there is no group {key}")))?;
-    Ok((group.id, group.text("kind").to_owned()))
+    Ok((group.id, groups::type_of(&group)))
 }
 
 async fn department(ctx: &mut Ctx, id: Id<Group>) -> Result<Uuid> {
