@@ -1,9 +1,16 @@
 //! Companies of an installation as those who run it see them; its caches, its state and its upgrade steps.
 
+use bureau::open;
+use bureau_identity::Tenant;
+use bureau_kit::MIGRATIONS;
+use bureau_kit::db::Db;
+use bureau_kit::id::{Id, Ids};
+use bureau_kit::record::Values;
 use bureau_kit::sql::Sql;
+use bureau_kit::time::{Clock, Instant};
 use serde_json::{Value, json};
 
-use crate::support::{Tester, as_nobody};
+use crate::support::{START, TestDatabase, Tester, as_nobody};
 
 async fn names(tester: &Tester, arguments: Value) -> Vec<String> {
     let found = tester.ok("tenant_list", arguments).await;
@@ -257,4 +264,34 @@ async fn a_company_from_before_catches_up_step_by_step() {
     let unknown = root.err("upgrade_action_run", json!({"action_id": "x"})).await;
     assert_eq!(unknown["message"], "/action_id: there is no step `x`; expected one of builtin_roles, search_text");
     assert_eq!(owner.err("upgrade_action_list", json!({})).await["code"], "forbidden");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_from_before_keeps_its_companies() {
+    let database = TestDatabase::new().await;
+    let place = MIGRATIONS.iter().position(|migration| migration.name.ends_with("_directory")).unwrap();
+    let db = Db::open(&database.location, &MIGRATIONS[..place]).await.unwrap();
+    let id = uuid::Uuid::from_u128(0x019a_0000_0000_7000_8000_0000_0000_0001);
+    let mut tx = db.write().await.unwrap();
+    let sql = Sql::with(
+        "INSERT INTO tenants (id, name, slug, is_active, created_at, updated_at) VALUES ($1, 'Stara', 'stara', TRUE, $2, $2)",
+        [id.into(), Instant::parse(START).unwrap().into()],
+    );
+    tx.query(&sql).await.unwrap();
+    tx.commit().await.unwrap();
+    db.close().await;
+    let clock = Clock::fixed(Instant::parse(START).unwrap());
+    let opened = open::open_with(&database.location, clock, Ids::seeded(1)).await.unwrap();
+    assert!(opened.founded.is_none());
+    let told = opened.bureau.as_system(id, None, "test", move |ctx| {
+        Box::pin(async move {
+            let tenant = ctx.fetch(Id::<Tenant>::from(id)).await?;
+            let told =
+                ["name", "name_folded", "slug", "timezone", "locale"].map(|column| tenant.text(column).to_owned());
+            let renamed = ctx.update(&tenant, Values::new().with("description", "Nadal jest")).await?;
+            Ok((told, tenant.version, renamed.version))
+        })
+    });
+    let expected = ["Stara", "stara", "stara", "UTC", "en"].map(str::to_owned);
+    assert_eq!(told.await.unwrap(), (expected, 1, 2));
 }

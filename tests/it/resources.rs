@@ -173,6 +173,9 @@ async fn lists_show_what_the_caller_may_read() {
             "bureau://user/{id}",
             "bureau://api_key/{id}",
             "bureau://team/{id}",
+            "bureau://group/{id}",
+            "bureau://department/{id}",
+            "bureau://domain/{id}",
             "bureau://company/{id}",
             "bureau://person/{id}",
             "bureau://tag/{id}",
@@ -434,7 +437,7 @@ async fn an_extension_adds_its_own() {
     let ask = async |method: &str, params: Value| asked_of(&server, &owner, STATELESS, method, params).await;
     for (method, member, count, last) in [
         ("resources/list", "resources", 4, "one"),
-        ("resources/templates/list", "resourceTemplates", 18, "book"),
+        ("resources/templates/list", "resourceTemplates", 21, "book"),
         ("prompts/list", "prompts", 7, "read_aloud"),
     ] {
         let listed = ask(method, json!({})).await.unwrap()[member].clone();

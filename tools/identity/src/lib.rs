@@ -138,6 +138,18 @@ pub fn toolsets() -> Vec<Toolset> {
             ]
             .concat(),
         },
+        Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
+        Toolset {
+            name: "search",
+            about: "Upkeep of the index by which records are found.",
+            tools: search_index::tools(),
+        },
+        Toolset { name: "teams", about: "Teams that work is assigned to, and who is in them.", tools: teams::tools() },
+        Toolset {
+            name: "groups",
+            about: "User groups and departments, and who is in them.",
+            tools: [user_groups::tools(), departments::tools()].concat(),
+        },
         Toolset {
             name: "directory",
             about: "The companies of this installation, for those who run it, and what one may work in.",
@@ -159,17 +171,5 @@ pub fn toolsets() -> Vec<Toolset> {
             tools: [toggles::tools(), toggle_overrides::tools()].concat(),
         },
         assistant::toolset(),
-        Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
-        Toolset {
-            name: "search",
-            about: "Upkeep of the index by which records are found.",
-            tools: search_index::tools(),
-        },
-        Toolset { name: "teams", about: "Teams that work is assigned to, and who is in them.", tools: teams::tools() },
-        Toolset {
-            name: "groups",
-            about: "User groups and departments, and who is in them.",
-            tools: [user_groups::tools(), departments::tools()].concat(),
-        },
     ]
 }

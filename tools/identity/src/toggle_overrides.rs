@@ -176,15 +176,15 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<OverrideRow>> {
 #[serde(deny_unknown_fields)]
 struct ShowInput {
     /// UUID or identifier of the toggle.
-    #[serde(alias = "toggle_id", alias = "toggleId", alias = "identifier")]
-    id: String,
+    #[serde(alias = "id", alias = "toggleId", alias = "identifier")]
+    toggle_id: String,
     /// UUID of the company; your own when left out.
     #[serde(alias = "tenantId")]
     tenant_id: Option<Id<Tenant>>,
 }
 
 async fn show(ctx: &mut Ctx, input: ShowInput) -> Result<OverrideRow> {
-    let toggle = toggles::fetch(ctx, &input.id).await?;
+    let toggle = toggles::fetch(ctx, &input.toggle_id).await?;
     let tenant = tenants::meant(ctx, input.tenant_id).await?;
     let id = toggle.id;
     let own = ctx.in_tenant(tenant.0, move |ctx| Box::pin(stored(ctx, id))).await?;

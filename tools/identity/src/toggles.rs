@@ -351,8 +351,8 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<ToggleRow>> {
 #[serde(deny_unknown_fields)]
 struct ShowInput {
     /// UUID or identifier of the toggle.
-    #[serde(alias = "identifier")]
-    id: String,
+    #[serde(alias = "id", alias = "identifier", alias = "toggleId")]
+    toggle_id: String,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -380,7 +380,7 @@ struct ToggleShown {
 }
 
 async fn show(ctx: &mut Ctx, input: ShowInput) -> Result<ToggleShown> {
-    let toggle = fetch(ctx, &input.id).await?;
+    let toggle = fetch(ctx, &input.toggle_id).await?;
     let sql = Sql::with(
         "SELECT created_at, event, actor, of_tenant, before, after FROM feature_toggle_changes WHERE toggle_id = $1 \
          ORDER BY created_at DESC, id DESC LIMIT $2",
@@ -575,7 +575,7 @@ struct Deleted {
 }
 
 async fn delete(ctx: &mut Ctx, input: ShowInput) -> Result<Deleted> {
-    let toggle = fetch(ctx, &input.id).await?;
+    let toggle = fetch(ctx, &input.toggle_id).await?;
     // The own tenant's override by its journal; those of others go with the toggle in the database.
     if let Some(own) = crate::toggle_overrides::stored(ctx, toggle.id).await? {
         ctx.delete(&own).await?;
