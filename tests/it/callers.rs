@@ -133,7 +133,7 @@ pub async fn callers(world: &World) -> Vec<Caller> {
 async fn granted(world: &World) -> Vec<Caller> {
     let owner = &world.owner;
     let branch = *world.ids["organizations"].last().unwrap();
-    let odd = ["contracts.*", "customers", "organiz*", "*.view", "auth.users.list", ""];
+    let odd = ["contracts.*", "customer.*", "customers", "organiz*", "*.view", "auth.users.list", ""];
     let mut callers = Vec::new();
     for (name, features, organizations) in [
         ("a grant instead of roles", &odd[..], None),

@@ -1,5 +1,6 @@
 //! API keys: lasting credentials of a user, or of a program that stands for itself.
 
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::{Credential, features_of};
 use bureau_kit::token::{self, TokenKind};
@@ -250,7 +251,7 @@ impl Maker {
                 } else {
                     None
                 };
-                if let Some(limit) = limit {
+                if let Some(limit) = limit.filter(|_| stands(Guard::KeyOfLimitedSession)) {
                     return Err(Error::forbidden(format!(
                         "Your session is limited in its {limit}, and a key cannot carry that limit. Use session_create instead."
                     ))
@@ -278,7 +279,7 @@ impl Maker {
                     "is later than the end of your own token, {own}; a key made from it ends with it at the latest"
                 ),
             )),
-            (wanted, own) => Ok(wanted.or(own)),
+            (wanted, own) => Ok(wanted.or(own.filter(|_| stands(Guard::KeyEnd)))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The action log: what was done, by whom, through which client; and taking it back.
 
 use bureau_kit::ctx::differences;
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::journal::{self, Direction};
 use bureau_kit::prelude::*;
 use bureau_kit::value::Row;
@@ -135,7 +136,7 @@ const SHOWN_CHANGES: i64 = 20;
 
 async fn list(ctx: &mut Ctx, input: ListInput) -> Result<LogPage> {
     let (page, size) = page::Wanted { page: input.page, page_size: input.page_size }.checked()?;
-    let can_view_tenant = ctx.principal().may(&[VIEW_ALL]);
+    let can_view_tenant = ctx.principal().may(&[VIEW_ALL]) || !stands(Guard::LogOfOthers);
     let filter = Filter::of(ctx, &input, can_view_tenant).await?;
     let mut counted = Sql::new("SELECT 1 FROM action_logs WHERE tenant_id = ");
     filter.append(ctx, &mut counted);
@@ -260,7 +261,9 @@ async fn changes_of(ctx: &mut Ctx, action: Uuid) -> Result<Vec<ChangeRow>> {
             _ => Map::new(),
         };
         // Columns that the record's own tools do not show are no one's business here either.
-        fields.retain(|name, _| table.and_then(|table| table.column(name)).is_none_or(|column| !column.hidden));
+        fields.retain(|name, _| {
+            table.and_then(|table| table.column(name)).is_none_or(|column| !column.hidden || !stands(Guard::LogHidden))
+        });
         let record = table.map_or(name, |table| table.noun.to_owned());
         Ok(ChangeRow { record, id: id.to_string(), event: event.to_owned(), fields })
     };

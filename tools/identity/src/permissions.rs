@@ -1,5 +1,6 @@
 //! Why a call is allowed or not: the rights it needs, what gives them, what takes them away, and what to do.
 
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::Credential;
 
@@ -66,7 +67,7 @@ async fn explain(ctx: &mut Ctx, input: ExplainInput) -> Result<Explained> {
         Some(id) => Some(ctx.fetch(id).await?).filter(|user| principal.user_id != Some(user.id)),
         None => None,
     };
-    if other.is_some() && !principal.may(&["auth.acl.manage"]) {
+    if stands(Guard::ExplainOthers) && other.is_some() && !principal.may(&["auth.acl.manage"]) {
         return Err(Error::forbidden(
             "Explaining what others may do needs the right auth.acl.manage. Leave user_id out to ask about yourself.",
         )

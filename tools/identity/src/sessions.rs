@@ -1,6 +1,7 @@
 //! Sessions: tokens minted from a key, a login or another session, each at most as wide as what it was minted from.
 //! Listing, refreshing and ending them; see `session_mint` for making them.
 
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::Credential;
 
@@ -185,6 +186,9 @@ const MANAGE: &str = "auth.sessions.manage";
 /// for one task could end all the others of its user.
 fn is_own(ctx: &Ctx, session: &Record) -> Result<bool> {
     let principal = ctx.principal();
+    if !stands(Guard::SessionOfOthers) {
+        return Ok(true);
+    }
     let same_user = principal.user_id.is_some() && session.id_of("user_id") == principal.user_id;
     Ok(match &principal.credential {
         Credential::Session(id) | Credential::ApiKey(id) | Credential::OAuth(id)
@@ -290,7 +294,7 @@ async fn refresh(ctx: &mut Ctx, input: SessionInput) -> Result<SessionRow> {
     let ttl: i64 = session.get("ttl_minutes")?;
     let longest = session.created_at.plus_minutes(session_mint::LONGEST_MINUTES);
     let mut wanted = now.plus_minutes(ttl).min(longest);
-    if let Some(bound) = parent_end(ctx, &session).await? {
+    if let (Some(bound), true) = (parent_end(ctx, &session).await?, stands(Guard::RefreshWithinParent)) {
         wanted = wanted.min(bound);
     }
     // Never shorter than it was.
@@ -342,6 +346,9 @@ pub(crate) async fn end(ctx: &mut Ctx, session: &Record) -> Result<usize> {
 
 /// Ends everything that was made from a session or key, however far down.
 pub(crate) async fn end_descendants(ctx: &mut Ctx, ancestor: Uuid) -> Result<usize> {
+    if !stands(Guard::Descendants) {
+        return Ok(0);
+    }
     let mut sql = ctx.from(&SESSIONS);
     sql.push(" AND revoked_at IS NULL AND CAST(ancestry AS TEXT) LIKE ")
         .bind(format!("%{ancestor}%"))

@@ -19,6 +19,7 @@ pub mod discovery;
 pub mod error;
 pub mod family;
 pub mod gate;
+pub mod guards;
 pub mod id;
 pub mod journal;
 mod migrations;

@@ -8,6 +8,7 @@ use super::run::guarded;
 use super::{Call, Refusal};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::tool::Danger;
 
 impl Ctx {
@@ -31,7 +32,9 @@ impl Ctx {
         if tool.name == crate::batch::NAME {
             return Err(Error::invalid("/tool", "a batch cannot hold a batch"));
         }
-        admit(&self.principal, &self.selection, entry)?;
+        if stands(Guard::BatchAdmission) {
+            admit(&self.principal, &self.selection, entry)?;
+        }
         let reserved = Reserved::take(tool, &mut call.arguments)?;
         if reserved.dry_run || reserved.idempotency_key.is_some() {
             return Err(Error::validation(

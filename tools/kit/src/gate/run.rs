@@ -17,6 +17,7 @@ use crate::deferred::{self, Deferral};
 use crate::derived::Steps;
 use crate::dialogue::{Question, Reply};
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::journal;
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
@@ -190,7 +191,7 @@ async fn carry_out(
             .collect();
         let preview = json!({"dry_run": true, "changes": ctx.preview(), "outside_effects": effects}).to_string();
         let members = preview.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
-        return Ok(Finished { body: spliced(body, members), keep: false });
+        return Ok(Finished { body: spliced(body, members), keep: !stands(Guard::DryRun) });
     }
     confirm(ctx, tool)?;
     // 7. journal
@@ -269,7 +270,7 @@ fn spliced(mut body: Vec<u8>, members: &str) -> Vec<u8> {
 /// One of the writes a narrowed token has left.
 async fn spend_write(ctx: &mut Ctx) -> Result<()> {
     let Credential::Session(session) = ctx.principal.credential else { return Ok(()) };
-    if !ctx.principal.has_write_budget {
+    if !ctx.principal.has_write_budget || !stands(Guard::TokenBudget) {
         return Ok(());
     }
     let sql = Sql::with(
