@@ -4,6 +4,7 @@ mod call;
 mod config;
 mod doctor;
 mod oauth;
+mod outside;
 mod serve;
 mod token;
 

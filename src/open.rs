@@ -9,6 +9,7 @@ use bureau_kit::error::{Error, Result};
 use bureau_kit::gate::Bureau;
 use bureau_kit::id::Ids;
 use bureau_kit::time::Clock;
+use bureau_kit::vault::KeySource;
 
 use crate::catalog;
 
@@ -31,6 +32,10 @@ pub async fn open_with(location: &Location, clock: Clock, ids: Ids) -> Result<Op
     let db = Db::open(location, MIGRATIONS).await?;
     let registry = catalog::registry().map_err(Error::internal)?;
     let bureau = Bureau::new(registry, db, clock, ids);
+    if let Location::Sqlite(path) = location {
+        // Not in the database, and so in no copy of it.
+        bureau.vault.configure(KeySource::File(path.with_file_name("secret.key")));
+    }
     let founded = founding::found(&bureau, request("My company", "owner@example.com", "Owner")).await?;
     Ok(Opened { bureau, founded })
 }

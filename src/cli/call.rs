@@ -7,6 +7,7 @@ use bureau_kit::registry::Entry;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::outside::TrustArgs;
 use super::{DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential, say};
 use crate::catalog;
 use crate::open;
@@ -23,6 +24,8 @@ pub(super) struct CallArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database, also when one is named.
     #[arg(long, env = "BUREAU_URL", value_name = "URL")]
     url: Option<String>,
@@ -79,6 +82,7 @@ fn read_arguments(given: &str) -> Result<Map<String, Value>, Failure> {
 async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Value, bool), Failure> {
     let (selection, _) = args.selection.selection()?;
     let opened = open::open(&args.database.location()?).await?;
+    args.trust.configure(&opened.bureau);
     let call = Call {
         tool: args.tool.clone(),
         arguments,

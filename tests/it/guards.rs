@@ -47,12 +47,12 @@ fn noticed_by(guard: Guard) -> &'static str {
         | Guard::UserActive
         | Guard::TenantActive
         | Guard::RightsEpoch
-        | Guard::RightsEpochRaised
         | Guard::Credential => ENDED,
+        Guard::RightsEpochRaised => "races::what_is_revoked_is_gone_at_the_next_call",
         Guard::ScopeWithinHeld => "limits::a_session_of_an_organization_sees_only_what_its_holder_still_may",
         Guard::SessionTokenOwner => "limits::a_session_token_in_the_arguments_is_of_whoever_holds_the_connection",
-        Guard::OauthEmail => "oauth::tokens_that_are_not_good_here_are_refused_and_say_why",
-        Guard::Selection => "selection::search_batches_and_explanations_keep_to_the_selection",
+        Guard::OauthEmail => "oauth::an_account_is_found_by_its_verified_address_once_and_stays_who_it_is",
+        Guard::Selection => "permissions::what_is_switched_off_cannot_be_called",
         Guard::ExecutorDanger => "limits::an_executor_carries_out_tools_of_its_own_danger_only",
         Guard::DryRun | Guard::ShownOnce => WRITES,
         Guard::ExpectedVersion => "races::of_changes_to_one_version_one_is_made",
@@ -60,7 +60,7 @@ fn noticed_by(guard: Guard) -> &'static str {
         Guard::JournalSecrets => "tokens::the_journal_keeps_no_secret_column",
         Guard::UndoOfOthers | Guard::UndoToolRight => UNDO,
         Guard::UndoConflict => "contracts::what_a_settlement_rests_on_cannot_be_undone_below_it",
-        Guard::NewsWithin => "news::a_listener_hears_of_its_records_until_its_token_is_revoked",
+        Guard::NewsWithin => "websocket::changes_are_told_to_those_who_may_read_them_and_to_nobody_else",
         Guard::GiveNoMore => "identity::nobody_gives_or_takes_charge_of_more_than_they_hold",
         Guard::RoleWithinOrganizations | Guard::PersonWithinOrganizations => BEYOND,
         Guard::OrganizationReach | Guard::ChildScope | Guard::KeyOfLimitedSession => OF_ONE,
@@ -69,7 +69,8 @@ fn noticed_by(guard: Guard) -> &'static str {
         Guard::ChildBudget => "identity::writes_of_a_limited_session_are_divided",
         Guard::RefreshWithinParent => "identity::a_session_is_refreshed_within_its_parents_life",
         Guard::Descendants | Guard::SessionOfOthers | Guard::KeyEnd => REVOKED,
-        Guard::LogOfOthers | Guard::LogHidden => LOG,
+        Guard::LogOfOthers => LOG,
+        Guard::LogHidden => "limits::the_log_shows_no_column_that_the_records_own_tools_hide",
         Guard::ExplainOthers => "identity::a_permission_is_explained",
         Guard::LoginAttempts => "login::ten_wrong_passwords_close_the_account_to_guessing_for_a_while",
     }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::callers::{grant, own_key, user, with_key_of};
 use crate::support::Tester;
+use crate::world::World;
 
 async fn session(tester: &Tester, arguments: Value) -> (Tester, String) {
     let minted = tester.ok("session_create", arguments).await;
@@ -185,4 +186,23 @@ async fn a_session_of_an_organization_sees_only_what_its_holder_still_may() {
     });
     changed.await.unwrap();
     assert_eq!((titles(&both).await, titles(&scoped).await), (vec!["n".into()], vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_shows_no_column_that_the_records_own_tools_hide() {
+    let world = World::new().await;
+    let registry = &world.owner.bureau.registry;
+    let (mut fields, mut hidden) = (0, 0);
+    for page in 1..=3 {
+        let log = world.owner.ok("action_log_list", json!({"page": page, "page_size": 100})).await;
+        for change in log["items"].as_array().unwrap().iter().flat_map(|item| item["changes"].as_array().unwrap()) {
+            let table = registry.table_of(change["record"].as_str().unwrap()).unwrap();
+            hidden += table.columns.iter().filter(|column| column.hidden).count();
+            for name in change["fields"].as_object().unwrap().keys() {
+                assert!(table.column(name).is_none_or(|column| !column.hidden), "{} {name}: {change}", table.name);
+                fields += 1;
+            }
+        }
+    }
+    assert!(fields > 100 && hidden > 20, "{fields} fields, {hidden} hidden columns");
 }

@@ -58,6 +58,10 @@ const FOUNDATION: &[(&str, &str)] = &[
     ("add_contact", r#"{"email": "hurt@example.org", "name": "Jan Hurt", "group": "Dostawcy"}"#),
     ("api_key_create", r#"{"name": "ci"}"#),
     ("session_create", r#"{"label": "agent", "ttl_minutes": 60}"#),
+    (
+        "webhook_create",
+        r#"{"url": "https://hooks.example.com/tags", "source_type": "tag", "kind": "*", "api_token": "hush"}"#,
+    ),
     ("tag_create", r#"{"name": "do cofnięcia"}"#),
     ("action_undo", r#"{"undo_token": "$done actions"}"#),
     ("tag_create", r#"{"name": "ostatni"}"#),
@@ -114,6 +118,11 @@ impl World {
                     let rows = ctx.rows(&sql).await?;
                     ids.insert(name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?);
                 }
+                let mut sql = Sql::new("SELECT id FROM outbox WHERE kind = 'webhook' AND tenant_id = ");
+                sql.bind(ctx.tenant_id()).push(" ORDER BY created_at, id");
+                let rows = ctx.rows(&sql).await?;
+                let deliveries = rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+                ids.insert("webhook deliveries", deliveries);
                 Ok(ids)
             })
         });

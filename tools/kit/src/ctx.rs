@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 use crate::gate::{Bureau, Origin, Selection};
 use crate::guards::{Guard, stands};
 use crate::id::{Id, Key, Kind};
+use crate::mail;
+use crate::outbox;
 use crate::record::{Record, Values, select_list};
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
@@ -66,6 +68,10 @@ impl Change {
 #[derive(Debug, Clone)]
 pub(crate) struct OutsideEffect {
     pub kind: &'static str,
+    /// What it is about, such as the invitation that a mail is for.
+    pub subject_id: Option<Uuid>,
+    /// What shares its turn: the receiver, where one slow one should not hold up others. None: all of the tenant's.
+    pub lane: Option<Uuid>,
     pub payload: Value,
 }
 
@@ -90,6 +96,8 @@ pub struct Ctx {
     pub(crate) redoes: Option<String>,
     pub(crate) changes: Vec<Change>,
     pub(crate) effects: Vec<OutsideEffect>,
+    /// Something in the outbox is to be carried at once.
+    pub(crate) resent: bool,
     pub(crate) steps: Steps,
 }
 
@@ -556,9 +564,31 @@ impl Ctx {
         self.tx.execute(sql).await
     }
 
-    /// Gives something to be done outside once this call is committed: a mail, a call, a delivery.
-    pub fn send_out(&mut self, kind: &'static str, payload: Value) {
-        self.effects.push(OutsideEffect { kind, payload });
+    /// Gives a mail to be sent once this call is committed: of this template, about this record. No secret is told here:
+    /// the template's [`Letter`](crate::mail::Letter) makes its link when the mail is sent.
+    pub fn send_mail(&mut self, template: &'static str, subject_id: Uuid, values: Map<String, Value>) {
+        let mut payload = Map::from_iter([("template".to_owned(), json!(template))]);
+        payload.extend(values);
+        self.send_out(mail::KIND, Some(subject_id), None, Value::Object(payload));
+    }
+
+    /// Gives something else to be done outside once this call is committed. `lane` names the receiver, where one that is
+    /// slow should not hold up others.
+    pub fn send_out(&mut self, kind: &'static str, subject_id: Option<Uuid>, lane: Option<Uuid>, payload: Value) {
+        self.effects.push(OutsideEffect { kind, subject_id, lane, payload });
+    }
+
+    /// Has an item of the outbox carried at once, under the same id, whether it has ended or waits for its next attempt.
+    /// False when there is no such item of this kind, or it is under way right now.
+    pub async fn send_again(&mut self, kind: &'static str, item: Uuid) -> Result<bool> {
+        let again = outbox::again(&mut self.tx, self.principal.tenant_id, kind, item, self.now).await?;
+        self.resent |= again;
+        Ok(again)
+    }
+
+    /// Who is told of events is to be looked up anew, though no described row has changed.
+    pub async fn subscribers_changed(&mut self) -> Result<()> {
+        crate::events::subscribers_changed(&mut self.tx).await
     }
 
     /// The next number of a table in this tenant. Numbers are never given twice, not even after an undo.

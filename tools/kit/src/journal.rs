@@ -7,6 +7,7 @@ use crate::ctx::{Change, Ctx};
 use crate::error::{Error, Result};
 use crate::guards::{Guard, stands};
 use crate::id::Key;
+use crate::outbox;
 use crate::record::Record;
 use crate::sql::Sql;
 use crate::tool::Tool;
@@ -81,26 +82,16 @@ async fn write_log(ctx: &mut Ctx, tool: &Tool, undoable: bool, id: Uuid) -> Resu
     if stands(Guard::RightsEpochRaised) && ctx.changes.iter().any(|change| change.table.rights) {
         crate::access::bump_epoch(&mut ctx.tx).await?;
     }
-    Ok(())
+    crate::events::tell(ctx, id).await
 }
 
 /// What is to be done outside. Also of a call in no tenant, such as the mail that opens an account.
 async fn write_outbox(ctx: &mut Ctx, action: Uuid) -> Result<()> {
     let tenant = ctx.principal.tenant_id;
     for effect in std::mem::take(&mut ctx.effects) {
-        let sql = Sql::with(
-            "INSERT INTO outbox (id, tenant_id, action_id, kind, payload, state, attempts, created_at) \
-             VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $6)",
-            [
-                ctx.new_id().into(),
-                tenant.into(),
-                action.into(),
-                effect.kind.into(),
-                Val::Text(effect.payload.to_string()),
-                ctx.now.into(),
-            ],
-        );
-        ctx.tx.execute(&sql).await?;
+        let item = ctx.new_id();
+        outbox::put(&mut ctx.tx, tenant, item, action, &effect, ctx.now).await?;
+        ctx.resent = true;
     }
     Ok(())
 }

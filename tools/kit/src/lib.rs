@@ -16,15 +16,19 @@ pub mod deferred;
 mod derived;
 pub mod dialogue;
 pub mod discovery;
+pub mod egress;
 pub mod error;
+pub mod events;
 pub mod family;
 pub mod gate;
 pub mod guards;
 pub mod id;
 pub mod journal;
+pub mod mail;
 mod migrations;
 pub mod money;
 pub mod news;
+pub mod outbox;
 pub mod page;
 pub mod password;
 pub mod patch;
@@ -40,6 +44,7 @@ pub mod time;
 pub mod token;
 pub mod tool;
 pub mod value;
+pub mod vault;
 
 pub use migrations::MIGRATIONS;
 

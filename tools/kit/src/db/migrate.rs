@@ -61,6 +61,8 @@ pub(super) async fn run(db: &Db, migrations: &[Migration]) -> Result<()> {
         return Ok(());
     }
     let mut tx = db.write().await?;
+    // A migration may have to move rows of all tenants.
+    tx.enter_all().await?;
     let done = applied(&mut tx, db.dialect(), migrations).await?;
     // A migration may change rows of all tenants.
     tx.enter_all().await?;

@@ -46,6 +46,7 @@ impl Bureau {
             redoes: None,
             changes: Vec::new(),
             effects: Vec::new(),
+            resent: false,
             steps: crate::derived::Steps::Whole,
         };
         let outcome = match work(&mut ctx).await {
