@@ -206,3 +206,29 @@ async fn the_log_shows_no_column_that_the_records_own_tools_hide() {
     }
     assert!(fields > 100 && hidden > 20, "{fields} fields, {hidden} hidden columns");
 }
+
+/// Whoever was blocked and is let in again begins anew: what a session made does not outlive it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_from_a_session_ends_however_the_session_ends() {
+    let owner = Tester::new().await;
+    let north = branch(&owner, "North").await;
+    let city = json!({"name": "City", "parent_id": north});
+    let city = owner.ok("organization_create", city).await["id"].clone();
+    let id = user(&owner, "anna", json!(["admin"])).await;
+    let anna = with_key_of(&owner, &id).await;
+    let (agent, _) = session(&anna, json!({})).await;
+    let key = agent.ok("api_key_create", json!({"name": "left behind"})).await;
+    let key = owner.with_token(key["secret"].as_str().unwrap());
+    let (below, _) = session(&key, json!({})).await;
+    owner.ok("user_block", json!({"id": id})).await;
+    owner.ok("user_update", json!({"id": id, "active": true})).await;
+    anna.ok("session_list", json!({})).await;
+    for token in [&agent, &key, &below] {
+        assert_eq!(code(token, "session_list", json!({})).await, "unauthenticated");
+    }
+    let (scoped, _) = session(&owner, json!({"organization_id": north})).await;
+    let (narrower, _) = session(&scoped, json!({"organization_id": city})).await;
+    narrower.ok("session_list", json!({})).await;
+    owner.ok("organization_delete", json!({"id": north})).await;
+    assert_eq!(code(&narrower, "session_list", json!({})).await, "unauthenticated");
+}

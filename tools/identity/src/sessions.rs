@@ -353,7 +353,7 @@ pub(crate) async fn end_descendants(ctx: &mut Ctx, ancestor: Uuid) -> Result<usi
     sql.push(" AND revoked_at IS NULL AND CAST(ancestry AS TEXT) LIKE ")
         .bind(format!("%{ancestor}%"))
         .push(" ORDER BY id");
-    let sessions = end_all(ctx, &sql).await?;
+    let sessions = end_found(ctx, &sql).await?.len();
     Ok(sessions.saturating_add(crate::api_keys::end_made_by(ctx, ancestor).await?))
 }
 
@@ -361,14 +361,26 @@ pub(crate) async fn end_descendants(ctx: &mut Ctx, ancestor: Uuid) -> Result<usi
 pub(crate) async fn end_of_scope(ctx: &mut Ctx, organization: Uuid) -> Result<()> {
     let mut sql = ctx.from(&SESSIONS);
     sql.and_eq("organization_scope_id", organization).push(" AND revoked_at IS NULL ORDER BY id");
-    end_all(ctx, &sql).await.map(drop)
+    end_all(ctx, &sql).await
 }
 
-/// Ends the sessions that a statement finds; answers how many.
-pub(crate) async fn end_all(ctx: &mut Ctx, sql: &Sql) -> Result<usize> {
+/// Ends the sessions that a statement finds, and what was made from each.
+pub(crate) async fn end_all(ctx: &mut Ctx, sql: &Sql) -> Result<()> {
+    let ended = end_found(ctx, sql).await?;
+    let ids: Vec<Uuid> = ended.iter().map(|session| session.id).collect();
+    for session in &ended {
+        // What was made from one of the others ends with that one.
+        if !ancestry_of(session)?.iter().any(|ancestor| ids.contains(ancestor)) {
+            end_descendants(ctx, session.id).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn end_found(ctx: &mut Ctx, sql: &Sql) -> Result<Vec<Record>> {
     let found = ctx.records(&SESSIONS, sql).await?;
     for session in &found {
         ctx.update(session, Values::new().with("revoked_at", ctx.now())).await?;
     }
-    Ok(found.len())
+    Ok(found)
 }

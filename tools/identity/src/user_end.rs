@@ -79,9 +79,9 @@ pub(crate) async fn refuse_last_owner(ctx: &mut Ctx, user: &Record) -> Result<()
     }
 }
 
-/// Ends every session of a user at once.
+/// Ends every session of a user at once, and what was made from them.
 pub(crate) async fn end_sessions(ctx: &mut Ctx, user: Uuid) -> Result<()> {
     let mut sql = ctx.from(&sessions::SESSIONS);
     sql.and_eq("user_id", user).push(" AND revoked_at IS NULL ORDER BY id");
-    sessions::end_all(ctx, &sql).await.map(drop)
+    sessions::end_all(ctx, &sql).await
 }
