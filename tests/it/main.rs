@@ -55,6 +55,7 @@ mod stories;
 mod support;
 mod tasks;
 mod tokens;
+mod trees;
 mod webhooks;
 mod websocket;
 mod work;
