@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bureau_kit::access::{Shown, Verified};
 use bureau_kit::error::{Code, Error};
 use bureau_kit::gate::Bureau;
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::time::Instant;
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -168,7 +169,8 @@ impl OAuth {
             return Err(Denied::Scope);
         }
         let mut verified = Verified::new(token, &self.options.issuer, &subject, expires_at);
-        verified.email = claims.email.filter(|_| claims.email_verified == Some(Value::Bool(true)));
+        let is_verified = claims.email_verified == Some(Value::Bool(true)) || !stands(Guard::OauthEmail);
+        verified.email = claims.email.filter(|_| is_verified);
         verified.tenant = claims.bureau_tenant;
         verified.may_write = may_write;
         Ok(verified)

@@ -2,7 +2,7 @@
 
 use bureau_kit::access::Shown;
 use bureau_kit::dialogue::Dialogue;
-use bureau_kit::gate::{Call, Origin, Outcome};
+use bureau_kit::gate::{Call, Origin, Outcome, Selection};
 use bureau_kit::registry::Entry;
 use serde_json::{Map, Value, json};
 
@@ -256,4 +256,54 @@ async fn nobody_and_tokens_that_have_ended_get_nothing() {
     }
     assert_eq!(difference(&before, &world.owner.dump().await), "");
     println!("{cells} cells of ended or missing credential × tool");
+}
+
+/// What is switched off where a call comes in, by every way of calling; the caller could use everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_switched_off_cannot_be_called() {
+    let world = World::new().await;
+    let tools = published();
+    let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let some = ["contract_list", "task_create", "task_delete", "tool_call_write"];
+    let selections = [
+        Selection { toolsets: Some(list(&["contracts", "tasks"])), ..Selection::default() },
+        Selection { toolsets: Some(vec![]), ..Selection::default() },
+        Selection { tools: Some(list(&some)), ..Selection::default() },
+        Selection { exclude: list(&["task_list", "task_create", "tool_call_read"]), ..Selection::default() },
+        Selection { read_only: true, ..Selection::default() },
+        Selection { toolsets: Some(list(&["tasks"])), read_only: true, ..Selection::default() },
+    ];
+    let is_on = |selection: &Selection, name: &str| {
+        let tool = &tools[name];
+        let named = |list: &Vec<String>, name: &str| list.iter().any(|known| known == name);
+        let in_toolset = |list| tool.toolset == "discovery" || named(list, &tool.toolset);
+        selection.toolsets.as_ref().is_none_or(in_toolset)
+            && selection.tools.as_ref().is_none_or(|list| named(list, name))
+            && !named(&selection.exclude, name)
+            && !(selection.read_only && tool.writes)
+    };
+    let (mut cells, mut off) = (0, 0);
+    for selection in selections {
+        let tester = Tester { selection: selection.clone(), ..world.owner.clone() };
+        let caller = Caller::whole(tester);
+        for entry in world.owner.bureau.registry.entries() {
+            let name = entry.tool.name;
+            if name.starts_with("tool_call_") {
+                continue;
+            }
+            for (way, came) in ways(&caller, entry, &tools[name]).await {
+                let carrier = way.split_once(' ').map(|(carrier, _)| carrier);
+                let expected = is_on(&selection, name) && carrier.is_none_or(|carrier| is_on(&selection, carrier));
+                let (expected, came) = match (expected, came) {
+                    (true, came) => (Came::Through, came),
+                    // What is switched off lacks no right.
+                    (false, came) => (Came::Without(String::new()), came),
+                };
+                assert_eq!(came, expected, "{way} under {selection:?}");
+                cells += 1;
+                off += usize::from(expected != Came::Through);
+            }
+        }
+    }
+    println!("{cells} cells of selection × tool × way, {off} of them switched off");
 }

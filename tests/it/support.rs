@@ -114,6 +114,13 @@ impl Tester {
         Self::owner(self.bureau.clone(), founded, self.database.clone(), self.zone.clone())
     }
 
+    /// The person at the machine, on a database that is open.
+    pub async fn on(bureau: Arc<Bureau>, database: Arc<TestDatabase>) -> Self {
+        let tenant_id = bureau.principal(&Shown::LocalOwner).await.unwrap().tenant_id;
+        let zone = Arc::new(Zone::default());
+        Self { bureau, tenant_id, shown: Shown::LocalOwner, selection: Selection::default(), database, zone }
+    }
+
     /// A new user with a built-in role, calling with an API key of its own.
     pub async fn as_role(&self, role: &str) -> Self {
         let email = format!("{}@roles.example.com", role.to_lowercase().replace(' ', "-"));

@@ -2,6 +2,7 @@
 
 use bureau_kit::access::WEB_TOKEN;
 use bureau_kit::address::AddressRange;
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::{Credential, features_of};
 use bureau_kit::token::{self, TokenKind};
@@ -314,7 +315,7 @@ impl Maker {
                 } else {
                     None
                 };
-                if let Some(limit) = limit {
+                if let Some(limit) = limit.filter(|_| stands(Guard::KeyOfLimitedSession)) {
                     return Err(Error::forbidden(format!(
                         "Your session is limited in its {limit}, and a key cannot carry that limit. Use session_create instead."
                     ))
@@ -342,7 +343,7 @@ impl Maker {
                     "is later than the end of your own token, {own}; a key made from it ends with it at the latest"
                 ),
             )),
-            (wanted, own) => Ok(wanted.or(own)),
+            (wanted, own) => Ok(wanted.or(own.filter(|_| stands(Guard::KeyEnd)))),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a person holds and by what, and the bound on giving: nobody gives, or takes charge of, more than they hold.
 
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::{Principal, covers};
 
@@ -57,7 +58,11 @@ pub(crate) fn commands(principal: &Principal, feature: &str) -> bool {
 
 /// The features among these that the caller cannot pass on.
 fn beyond<'f>(principal: &Principal, features: &'f [String]) -> Vec<&'f str> {
-    features.iter().map(String::as_str).filter(|feature| !commands(principal, feature)).collect()
+    features
+        .iter()
+        .map(String::as_str)
+        .filter(|feature| !commands(principal, feature) && stands(Guard::GiveNoMore))
+        .collect()
 }
 
 /// Refuses to pass on features that the caller does not hold, naming them.
@@ -83,6 +88,7 @@ pub(crate) fn refuse_role(ctx: &Ctx, role: &Record) -> Result<()> {
     match (&ctx.principal().organizations, ids(limit.as_ref())) {
         (None, _) => Ok(()),
         (Some(own), Some(role)) if role.iter().all(|id| own.contains(id)) => Ok(()),
+        (Some(_), _) if !stands(Guard::RoleWithinOrganizations) => Ok(()),
         (Some(_), _) => Err(Error::forbidden(format!(
             "The role {name} reaches beyond the organizations you are limited to. Ask an administrator of the whole tenant."
         ))
@@ -107,7 +113,7 @@ pub(crate) async fn refuse_above(ctx: &mut Ctx, user: &Record) -> Result<()> {
             .with("missing", names));
         }
     }
-    if user.flag("is_super_admin") && !ctx.principal().is_super_admin {
+    if stands(Guard::SuperAdminAbove) && user.flag("is_super_admin") && !ctx.principal().is_super_admin {
         return Err(Error::forbidden(format!(
             "{} administers the whole installation. Only someone who does so too may do this.",
             user.text("name")
@@ -120,7 +126,7 @@ pub(crate) async fn refuse_above(ctx: &mut Ctx, user: &Record) -> Result<()> {
         (Some(_), None) => true,
         (Some(own), Some(theirs)) => theirs.iter().any(|id| !own.contains(id)),
     };
-    if sources.iter().any(wider) {
+    if stands(Guard::PersonWithinOrganizations) && sources.iter().any(wider) {
         return Err(Error::forbidden(format!(
             "{} reaches beyond the organizations you are limited to. Ask an administrator of the whole tenant.",
             user.text("name")

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::{Credential, Principal, is_of_installation};
 
@@ -245,7 +246,7 @@ impl About {
 }
 
 fn refuse_without(ctx: &Ctx, rights: &[&str], what: &str, argument: &str) -> Result<()> {
-    if ctx.principal().may(rights) {
+    if ctx.principal().may(rights) || !stands(Guard::ExplainOthers) {
         return Ok(());
     }
     let rights = rights.join(" or ");

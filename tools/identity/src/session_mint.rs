@@ -1,5 +1,6 @@
 //! Minting session tokens: what a new one may be, given what it is minted from.
 
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::{Credential, features_of};
 use bureau_kit::token::{self, TokenKind};
@@ -98,7 +99,7 @@ pub(crate) async fn mint(ctx: &mut Ctx, input: CreateInput) -> Result<(Record, S
     let features = narrowed_features(ctx, input.features)?;
     let toolsets = narrowed_toolsets(ctx, input.toolsets)?;
     let scope = match input.organization_id {
-        None => parent.scope,
+        None => parent.scope.filter(|_| stands(Guard::ChildScope)),
         Some(id) => {
             let wanted = ctx.reference("organization_id", id).await?;
             crate::organizations::within_reach(ctx, Some(wanted))?;
@@ -116,7 +117,7 @@ pub(crate) async fn mint(ctx: &mut Ctx, input: CreateInput) -> Result<(Record, S
         return Err(Error::invalid("/label", "is longer than 255 characters"));
     }
     let ends = ctx.now().plus_minutes(ttl);
-    let ends = principal.expires_at.map_or(ends, |own| own.min(ends));
+    let ends = principal.expires_at.filter(|_| stands(Guard::ChildEnd)).map_or(ends, |own| own.min(ends));
     if let (Some(given), Some(session)) = (budget, parent.session.as_ref().filter(|_| principal.has_write_budget)) {
         let left = parent.writes_left.unwrap_or_default().saturating_sub(given);
         ctx.update(session, Values::new().with("writes_left", left)).await?;
@@ -193,7 +194,7 @@ impl Parent {
                     "is required: your own token has {left} writes left; say how many of them the new one gets (session_create)"
                 ),
             )),
-            (Some(wanted), Some(left)) if wanted <= left => Ok(Some(wanted)),
+            (Some(wanted), Some(left)) if wanted <= left || !stands(Guard::ChildBudget) => Ok(Some(wanted)),
             (Some(wanted), Some(left)) => Err(Error::forbidden(format!(
                 "A budget of {wanted} writes is more than the {left} that your own token has left."
             ))
@@ -205,7 +206,9 @@ impl Parent {
 /// Each feature asked for must be held and left by the caller's token; a limited caller who asks for nothing passes the
 /// limit on.
 fn narrowed_features(ctx: &Ctx, wanted: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
-    let Some(wanted) = wanted else { return Ok(ctx.principal().narrowing.features.clone()) };
+    let Some(wanted) = wanted else {
+        return Ok(ctx.principal().narrowing.features.clone().filter(|_| stands(Guard::ChildFeatures)));
+    };
     let mut features = Vec::new();
     for (index, code) in wanted.iter().enumerate() {
         let code = code.trim();
@@ -229,7 +232,7 @@ fn narrowed_toolsets(ctx: &Ctx, wanted: Option<Vec<String>>) -> Result<Option<Ve
             let names = known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
             return Err(Error::invalid(format!("/toolsets/{index}"), format!("expected one of {names}, got `{name}`")));
         }
-        if !ctx.principal().may_use_toolset(name) {
+        if stands(Guard::ChildToolsets) && !ctx.principal().may_use_toolset(name) {
             return Err(Error::forbidden(format!(
                 "This session would have the toolset {name}, which your own token leaves out."
             ))

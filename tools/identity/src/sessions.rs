@@ -1,6 +1,7 @@
 //! Sessions: tokens minted from a key, a login or another session, each at most as wide as what it was minted from.
 //! Listing, refreshing and ending them; see `session_mint` for making them.
 
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::{Credential, Principal};
 use bureau_kit::uses::Use;
@@ -202,6 +203,9 @@ pub(crate) const MANAGE: &str = "auth.sessions.manage";
 /// for one task could end all the others of its user.
 pub(crate) fn is_own(ctx: &Ctx, session: &Record) -> Result<bool> {
     let principal = ctx.principal();
+    if !stands(Guard::SessionOfOthers) {
+        return Ok(true);
+    }
     let same_user = principal.user_id.is_some() && session.id_of("user_id") == principal.user_id;
     Ok(match &principal.credential {
         Credential::Session(id) | Credential::ApiKey(id) | Credential::OAuth(id)
@@ -310,7 +314,7 @@ async fn refresh(ctx: &mut Ctx, input: SessionInput) -> Result<SessionRow> {
     let ttl: i64 = session.get("ttl_minutes")?;
     let longest = session.created_at.plus_minutes(session_mint::LONGEST_MINUTES);
     let mut wanted = now.plus_minutes(ttl).min(longest);
-    if let Some(bound) = parent_end(ctx, &session).await? {
+    if let (Some(bound), true) = (parent_end(ctx, &session).await?, stands(Guard::RefreshWithinParent)) {
         wanted = wanted.min(bound);
     }
     // Never shorter than it was.
@@ -362,11 +366,14 @@ pub(crate) async fn end(ctx: &mut Ctx, session: &Record) -> Result<usize> {
 
 /// Ends everything that was made from a session or key, however far down.
 pub(crate) async fn end_descendants(ctx: &mut Ctx, ancestor: Uuid) -> Result<usize> {
+    if !stands(Guard::Descendants) {
+        return Ok(0);
+    }
     let mut sql = ctx.from(&SESSIONS);
     sql.push(" AND revoked_at IS NULL AND CAST(ancestry AS TEXT) LIKE ")
         .bind(format!("%{ancestor}%"))
         .push(" ORDER BY id");
-    let sessions = end_all(ctx, &sql).await?;
+    let sessions = end_found(ctx, &sql).await?.len();
     Ok(sessions.saturating_add(crate::api_keys::end_made_by(ctx, ancestor).await?))
 }
 
@@ -377,11 +384,24 @@ pub(crate) async fn end_of_scope(ctx: &mut Ctx, organization: Uuid) -> Result<()
     end_all(ctx, &sql).await.map(drop)
 }
 
-/// Ends the sessions that a statement finds; answers how many.
+/// Ends the sessions that a statement finds, and what was made from each; answers how many ended.
 pub(crate) async fn end_all(ctx: &mut Ctx, sql: &Sql) -> Result<usize> {
+    let ended = end_found(ctx, sql).await?;
+    let mut count = ended.len();
+    let ids: Vec<Uuid> = ended.iter().map(|session| session.id).collect();
+    for session in &ended {
+        // What was made from one of the others ends with that one.
+        if !ancestry_of(session)?.iter().any(|ancestor| ids.contains(ancestor)) {
+            count = count.saturating_add(end_descendants(ctx, session.id).await?);
+        }
+    }
+    Ok(count)
+}
+
+async fn end_found(ctx: &mut Ctx, sql: &Sql) -> Result<Vec<Record>> {
     let found = ctx.records(&SESSIONS, sql).await?;
     for session in &found {
         ctx.update(session, Values::new().with("revoked_at", ctx.now())).await?;
     }
-    Ok(found.len())
+    Ok(found)
 }

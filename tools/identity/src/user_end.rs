@@ -1,5 +1,6 @@
 //! Blocking and deleting users, and who is protected from it.
 
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::Credential;
 use bureau_kit::table::RowChange;
@@ -47,6 +48,9 @@ pub(crate) async fn delete(ctx: &mut Ctx, input: UserInput) -> Result<Deleted> {
 
 /// Owners, permanent users and the caller stay (unified-model.md, conflict 3).
 pub(crate) fn refuse_protected(ctx: &Ctx, user: &Record, what: &str) -> Result<()> {
+    if !stands(Guard::ProtectedUser) {
+        return Ok(());
+    }
     let name = user.text("name");
     if user.flag("is_permanent") {
         return Err(Error::conflict(format!("{name} is a permanent user and cannot be {what}.")));
@@ -68,7 +72,7 @@ pub(crate) async fn keep_owners(ctx: &mut Ctx, rows: &[RowChange]) -> Result<()>
     if let Some(name) = rows.iter().find_map(|row| lost(row, |user| user.get("role") == Some(&json!("owner")))) {
         let mut sql = ctx.from_tenant(&USERS);
         sql.and_eq("role", "owner").push(" AND active ORDER BY id");
-        if ctx.first(&USERS, sql).await?.is_none() {
+        if stands(Guard::LastOwner) && ctx.first(&USERS, sql).await?.is_none() {
             return Err(Error::conflict(format!(
                 "{name} is the last owner. Make someone else owner first (user_update with role owner)."
             )));

@@ -11,6 +11,7 @@ use crate::address::AddressRange;
 use crate::caches::Cached;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::rights::{Credential, Narrowing, Principal, covers};
 use crate::sql::Sql;
 use crate::time::Instant;
@@ -60,7 +61,7 @@ impl Principals {
         let epoch = rights_epoch(tx).await?;
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
         let principal = match known {
-            Some(principal) if principal.epoch == epoch => principal,
+            Some(principal) if principal.epoch == epoch || !stands(Guard::RightsEpoch) => principal,
             _ => {
                 let loaded = load(tx, shown, &hash, epoch).await;
                 let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +79,7 @@ impl Principals {
                 principal
             }
         };
-        if principal.expires_at.is_some_and(|end| end <= now) {
+        if stands(Guard::TokenEnd) && principal.expires_at.is_some_and(|end| end <= now) {
             return Err(Error::unauthenticated(UNKNOWN_TOKEN).with("reason", "session_expired"));
         }
         tx.enter(principal.tenant_id).await?;
@@ -167,8 +168,11 @@ impl By<'_> {
 async fn session(tx: &mut Tx, by: By<'_>, epoch: i64) -> Result<Option<Principal>> {
     let mut sql = Sql::new(
         "SELECT id, tenant_id, user_id, api_key_id, features, toolsets, organization_scope_id, read_only, \
-         writes_left, expires_at, ancestry FROM sessions WHERE revoked_at IS NULL",
+         writes_left, expires_at, ancestry FROM sessions WHERE TRUE",
     );
+    if stands(Guard::SessionRevoked) {
+        sql.push(" AND revoked_at IS NULL");
+    }
     by.append(&mut sql, "token_hash");
     let rows = tx.query(&sql).await?;
     let Some(row) = rows.first() else { return Ok(None) };
@@ -295,7 +299,8 @@ impl Holder {
             (None, held) => held,
             (Some(scope), held) => {
                 let mut scoped = with_descendants(tx, tenant_id, vec![scope]).await?;
-                scoped.retain(|id| held.as_ref().is_none_or(|held| held.contains(id)));
+                scoped
+                    .retain(|id| held.as_ref().is_none_or(|held| held.contains(id)) || !stands(Guard::ScopeWithinHeld));
                 Some(scoped)
             }
         };
@@ -324,16 +329,19 @@ async fn with_descendants(tx: &mut Tx, tenant_id: Uuid, roots: Vec<Uuid>) -> Res
 async fn user_holder(tx: &mut Tx, tenant_id: Uuid, user_id: Uuid) -> Result<Option<Holder>> {
     let rows = tx
         .query(&Sql::with(
-            "SELECT users.name, users.email, users.role, users.organization_id, users.is_super_admin FROM users \
-             JOIN tenants ON tenants.id = users.tenant_id AND tenants.is_active \
-             WHERE users.tenant_id = $1 AND users.id = $2 AND users.active",
+            "SELECT users.name, users.email, users.role, users.organization_id, users.is_super_admin, users.active, \
+             tenants.is_active FROM users JOIN tenants ON tenants.id = users.tenant_id \
+             WHERE users.tenant_id = $1 AND users.id = $2",
             [tenant_id.into(), user_id.into()],
         ))
         .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let (name, email, role): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let home = row.get(3)?;
-    let is_super_admin: bool = row.get(4)?;
+    let (is_super_admin, active, open): (bool, bool, bool) = (row.get(4)?, row.get(5)?, row.get(6)?);
+    if (!active && stands(Guard::UserActive)) || (!open && stands(Guard::TenantActive)) {
+        return Ok(None);
+    }
     // Grants given to the person replace what the roles give (Open Mercato's user ACL).
     let mut grants = tx
         .query(&Sql::with(
@@ -341,7 +349,7 @@ async fn user_holder(tx: &mut Tx, tenant_id: Uuid, user_id: Uuid) -> Result<Opti
             [tenant_id.into(), user_id.into()],
         ))
         .await?;
-    if grants.is_empty() {
+    if grants.is_empty() || !stands(Guard::PersonalGrant) {
         grants = tx
             .query(&Sql::with(
                 "SELECT features, organization_ids FROM roles WHERE tenant_id = $1 AND (code = $2 OR id IN \
@@ -360,13 +368,16 @@ async fn user_holder(tx: &mut Tx, tenant_id: Uuid, user_id: Uuid) -> Result<Opti
 async fn key_holder(tx: &mut Tx, key: Uuid) -> Result<Option<Holder>> {
     let rows = tx
         .query(&Sql::with(
-            "SELECT api_keys.name, api_keys.features, api_keys.organization_id FROM api_keys \
-             JOIN tenants ON tenants.id = api_keys.tenant_id AND tenants.is_active WHERE api_keys.id = $1",
+            "SELECT api_keys.name, api_keys.features, api_keys.organization_id, tenants.is_active FROM api_keys \
+             JOIN tenants ON tenants.id = api_keys.tenant_id WHERE api_keys.id = $1",
             [key.into()],
         ))
         .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let home: Option<Uuid> = row.get(2)?;
+    if !row.get::<bool>(3)? && stands(Guard::TenantActive) {
+        return Ok(None);
+    }
     Ok(Some(Holder {
         label: row.get(0)?,
         features: texts(row.get(1)?)?.unwrap_or_default(),

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher as _, Hash};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::time::Instant;
 
 /// How long attempts are remembered.
@@ -33,7 +34,9 @@ impl Attempts {
     /// Refuses when there were `limit` attempts at this already; says when to come back.
     pub fn check(&self, at: impl Hash, limit: u32, now: Instant) -> Result<()> {
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(found) = counted.get(&self.keys.hash_one(at)).filter(|found| found.is_recent(now)) else {
+        let Some(found) =
+            counted.get(&self.keys.hash_one(at)).filter(|found| found.is_recent(now) && stands(Guard::LoginAttempts))
+        else {
             return Ok(());
         };
         if found.count < limit {

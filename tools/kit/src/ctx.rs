@@ -11,6 +11,7 @@ use crate::derived::Steps;
 use crate::dialogue::Dialogue;
 use crate::error::{Error, Result};
 use crate::gate::{Bureau, Origin, Selection};
+use crate::guards::{Guard, stands};
 use crate::id::{Id, Key, Kind};
 use crate::mail;
 use crate::outbox;
@@ -44,7 +45,8 @@ impl Change {
 
     /// Whether the caller may see the record: as it was, or as it is now.
     fn is_within(&self, principal: &Principal) -> bool {
-        let Some(held) = principal.organizations.as_ref().filter(|_| self.table.in_organization) else { return true };
+        let limited = self.table.in_organization && stands(Guard::PreviewWithinOrganizations);
+        let Some(held) = principal.organizations.as_ref().filter(|_| limited) else { return true };
         [&self.before, &self.after].into_iter().flatten().any(|snapshot| {
             let organization = snapshot.get("organization_id").and_then(Value::as_str);
             organization.is_none_or(|id| Uuid::try_parse(id).is_ok_and(|id| held.contains(&id)))
@@ -246,7 +248,8 @@ impl Ctx {
 
     fn scope(&self, table: &'static Table, sql: &mut Sql) {
         sql.push(" WHERE tenant_id = ").bind(self.principal.tenant_id);
-        if let (true, Some(organizations)) = (table.in_organization, &self.principal.organizations) {
+        let limited = table.in_organization && stands(Guard::OrganizationFilter);
+        if let (true, Some(organizations)) = (limited, &self.principal.organizations) {
             sql.push(" AND (organization_id IS NULL OR (TRUE")
                 .and_in("organization_id", organizations.iter().copied())
                 .push("))");
@@ -314,7 +317,7 @@ impl Ctx {
         {
             // Checked once, on the record the tool acts on: the first it reads of its target table.
             self.expected_version = None;
-            if record.version != expected {
+            if record.version != expected && stands(Guard::ExpectedVersion) {
                 return Err(Error::conflict(format!(
                     "This {} has version {}, not {expected}: someone changed it since you read it. Read it again and decide anew.",
                     table.noun, record.version

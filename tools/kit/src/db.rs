@@ -3,6 +3,8 @@
 mod migrate;
 mod postgres;
 mod sqlite;
+#[cfg(feature = "mutation")]
+mod unfiltered;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,7 +111,7 @@ impl Db {
 
     /// A read-only snapshot.
     pub async fn read(&self) -> Result<Tx> {
-        Ok(Tx(match &self.0 {
+        Ok(Tx::of(match &self.0 {
             Engine::Sqlite(store) => Session::SqliteRead(store.read().await?),
             Engine::Postgres(store) => Session::Postgres(store.begin(true).await?),
         }))
@@ -117,7 +119,7 @@ impl Db {
 
     /// A writing transaction. On SQLite there is one at a time; the next ones wait.
     pub async fn write(&self) -> Result<Tx> {
-        Ok(Tx(match &self.0 {
+        Ok(Tx::of(match &self.0 {
             Engine::Sqlite(store) => Session::SqliteWrite(store.clone().write().await?),
             Engine::Postgres(store) => Session::Postgres(store.begin(false).await?),
         }))
@@ -166,7 +168,7 @@ impl Db {
 
 /// One transaction. Dropped without [`Tx::commit`], it is rolled back.
 #[derive(Debug)]
-pub struct Tx(Session);
+pub struct Tx(Session, #[cfg(feature = "mutation")] unfiltered::Bound);
 
 #[derive(Debug)]
 enum Session {
@@ -176,6 +178,14 @@ enum Session {
 }
 
 impl Tx {
+    fn of(session: Session) -> Self {
+        Self(
+            session,
+            #[cfg(feature = "mutation")]
+            unfiltered::Bound::default(),
+        )
+    }
+
     /// Runs a statement and returns all its rows.
     ///
     /// All of them, always: a statement stopped after its first row can hide a failed write.
@@ -184,6 +194,8 @@ impl Tx {
     }
 
     pub(crate) async fn query_text(&mut self, text: &str, values: &[Val]) -> Result<Vec<Row>> {
+        #[cfg(feature = "mutation")]
+        let text = &*self.1.unfiltered(text);
         match &mut self.0 {
             Session::SqliteRead(session) => session.query(text, values),
             Session::SqliteWrite(session) => session.query(text, values),
@@ -194,17 +206,25 @@ impl Tx {
     /// Writes rows of a described table as JSON, where the engine can do so without a detour; none where it cannot.
     pub(crate) fn write_records(&mut self, table: &Table, sql: &Sql, json: &mut Vec<u8>) -> Result<Option<i64>> {
         match &mut self.0 {
-            Session::SqliteRead(session) => session.write_records(table, &sql.text, &sql.values, json).map(Some),
+            Session::SqliteRead(session) => {
+                let text = &sql.text;
+                #[cfg(feature = "mutation")]
+                let text = &*self.1.unfiltered(text);
+                session.write_records(table, text, &sql.values, json).map(Some)
+            }
             _ => Ok(None),
         }
     }
 
     /// Runs a statement for its effect and returns how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &Sql) -> Result<u64> {
+        let text = &sql.text;
+        #[cfg(feature = "mutation")]
+        let text = &*self.1.unfiltered(text);
         match &mut self.0 {
             Session::SqliteRead(_) => Err(Error::internal("a read call tried to write")),
-            Session::SqliteWrite(session) => session.execute(&sql.text, &sql.values),
-            Session::Postgres(session) => session.execute(&sql.text, &sql.values).await,
+            Session::SqliteWrite(session) => session.execute(text, &sql.values),
+            Session::Postgres(session) => session.execute(text, &sql.values).await,
         }
     }
 
@@ -228,6 +248,8 @@ impl Tx {
 
     /// Binds the session to a tenant: from here on PostgreSQL's row-level security shows this tenant's rows only.
     pub(crate) async fn enter(&mut self, tenant: Uuid) -> Result<()> {
+        #[cfg(feature = "mutation")]
+        self.1.set(true);
         match &mut self.0 {
             Session::Postgres(session) => session.enter(Some(tenant)).await,
             _ => Ok(()),
@@ -236,6 +258,8 @@ impl Tx {
 
     /// Lifts row-level security for the kit's own look-ups across tenants: tokens, first start, undo of nothing else.
     pub(crate) async fn enter_all(&mut self) -> Result<()> {
+        #[cfg(feature = "mutation")]
+        self.1.set(false);
         match &mut self.0 {
             Session::Postgres(session) => session.enter(None).await,
             _ => Ok(()),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::ctx::{Change, Ctx};
 use crate::error::{Code, Error, Result};
+use crate::guards::{Guard, stands};
 use crate::id::Key;
 use crate::outbox;
 use crate::record::Record;
@@ -83,7 +84,7 @@ async fn write_log(ctx: &mut Ctx, tool: &Tool, undoable: bool, id: Uuid) -> Resu
         );
         ctx.tx.execute(&sql).await?;
     }
-    if ctx.changes.iter().any(|change| change.table.rights) {
+    if stands(Guard::RightsEpochRaised) && ctx.changes.iter().any(|change| change.table.rights) {
         crate::access::bump_epoch(&mut ctx.tx).await?;
     }
     crate::events::tell(ctx, id).await
@@ -166,11 +167,12 @@ pub async fn replay(ctx: &mut Ctx, action_id: Uuid, direction: Direction, others
     let (tool_name, label, actor, state): (String, String, Uuid, String) =
         (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
     let undoable: bool = row.get(4)?;
-    if actor != ctx.principal.actor_id() && !ctx.principal.may(&[others_right]) {
+    if stands(Guard::UndoOfOthers) && actor != ctx.principal.actor_id() && !ctx.principal.may(&[others_right]) {
         return Err(unavailable());
     }
     let bureau = ctx.bureau.clone();
     if let Some(entry) = bureau.registry.find(&tool_name)
+        && stands(Guard::UndoToolRight)
         && !ctx.principal.may(&entry.tool.rights)
     {
         return Err(Error::forbidden(format!(
@@ -193,7 +195,9 @@ pub async fn replay(ctx: &mut Ctx, action_id: Uuid, direction: Direction, others
     if direction == Direction::Forth {
         ctx.redoes = Some(tool_name.clone());
     }
-    refuse_conflicts(ctx, &steps).await?;
+    if stands(Guard::UndoConflict) {
+        refuse_conflicts(ctx, &steps).await?;
+    }
     for step in &steps {
         step.carry_out(ctx).await?;
     }

@@ -25,6 +25,7 @@ pub mod error;
 pub mod events;
 pub mod family;
 pub mod gate;
+pub mod guards;
 pub mod id;
 pub mod installation;
 pub mod journal;

@@ -18,6 +18,7 @@ use crate::access::rights_epoch;
 use crate::db::{CALL_LIMIT_SECONDS, Tx};
 use crate::error::Result;
 use crate::gate::Bureau;
+use crate::guards::{Guard, stands};
 use crate::registry::Registry;
 use crate::rights::Principal;
 use crate::sql::Sql;
@@ -95,7 +96,9 @@ impl Change {
             (Some(organization), Some(held)) => held.contains(organization),
             _ => true,
         };
-        self.tenant_id == principal.tenant_id && (!self.table.in_organization || self.organizations.iter().any(within))
+        !stands(Guard::NewsWithin)
+            || (self.tenant_id == principal.tenant_id
+                && (!self.table.in_organization || self.organizations.iter().any(within)))
     }
 }
 

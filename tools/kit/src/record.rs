@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::id::Kind;
 use crate::money::Money;
 use crate::table::{Column, Table, Type};
@@ -123,7 +124,7 @@ impl Record {
         object.insert("version".into(), json!(self.version));
         object.insert("created_at".into(), json!(self.created_at));
         object.insert("updated_at".into(), json!(self.updated_at));
-        for (column, cell) in self.cells().filter(|(column, _)| !column.secret) {
+        for (column, cell) in self.cells().filter(|(column, _)| !column.secret || !stands(Guard::JournalSecrets)) {
             object.insert(column.name.into(), column.to_json(cell));
         }
         object

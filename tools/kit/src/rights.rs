@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::address::AddressRange;
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::time::Instant;
 
 /// Whether holding `grant` gives `feature`: the same name, `*`, or `prefix.*` over everything below the prefix.
@@ -17,7 +18,8 @@ pub fn covers(grant: &str, feature: &str) -> bool {
     let Some(prefix) = grant.strip_suffix(".*") else { return false };
     // `contracts.*` also covers the feature `contracts` itself, and everything that `contracts.settle.*` would cover.
     let feature = feature.strip_suffix(".*").unwrap_or(feature);
-    feature == prefix || feature.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
+    let ends = |rest: &str| rest.starts_with('.') || !stands(Guard::WholeNames);
+    feature == prefix || feature.strip_prefix(prefix).is_some_and(ends)
 }
 
 /// Features that reach beyond one tenant: only super administrators hold them, whatever roles and grants say. So an owner
@@ -259,17 +261,24 @@ impl Principal {
     /// Whether the user or key behind the call holds a feature, whatever the token.
     pub fn holds(&self, feature: &str) -> bool {
         self.is_super_admin
-            || (!is_of_installation(feature) && self.features.iter().any(|grant| covers(grant, feature)))
+            || ((!is_of_installation(feature) || !stands(Guard::InstallationRights))
+                && self.features.iter().any(|grant| covers(grant, feature)))
     }
 
     /// Whether the token left a feature usable.
     pub fn left_by_token(&self, feature: &str) -> bool {
-        self.narrowing.features.as_ref().is_none_or(|features| features.iter().any(|grant| covers(grant, feature)))
+        !stands(Guard::TokenFeatures)
+            || self
+                .narrowing
+                .features
+                .as_ref()
+                .is_none_or(|features| features.iter().any(|grant| covers(grant, feature)))
     }
 
     /// Whether the token left a toolset usable.
     pub fn may_use_toolset(&self, toolset: &str) -> bool {
-        self.narrowing.toolsets.as_ref().is_none_or(|toolsets| toolsets.iter().any(|name| name == toolset))
+        !stands(Guard::TokenToolsets)
+            || self.narrowing.toolsets.as_ref().is_none_or(|toolsets| toolsets.iter().any(|name| name == toolset))
     }
 
     /// Whom repeated calls and undo belong to.

@@ -1,6 +1,7 @@
 //! One changed record, as the audit shows it.
 
 use bureau_kit::ctx::differences;
+use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::value::Row;
 
@@ -40,7 +41,11 @@ impl Change {
             let Some(text) = row.get::<Option<String>>(place)? else { return Ok(None) };
             let mut snapshot: Map<String, Value> = serde_json::from_str(&text).map_err(Error::internal)?;
             // Columns that the record's own tools do not show are not shown here either.
-            snapshot.retain(|name, _| table.and_then(|table| table.column(name)).is_none_or(|column| !column.hidden));
+            snapshot.retain(|name, _| {
+                table
+                    .and_then(|table| table.column(name))
+                    .is_none_or(|column| !column.hidden || !stands(Guard::LogHidden))
+            });
             Ok::<_, Error>(Some(snapshot))
         };
         Ok(Self { table, before: snapshot(before)?, after: snapshot(after)?, name })

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::gate::Bureau;
+use crate::guards::{Guard, stands};
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
 use crate::text::Email;
@@ -214,7 +215,7 @@ pub(super) async fn principal(tx: &mut Tx, verified: &Verified, epoch: i64) -> R
     let mut principal = holder.principal(tx, place.tenant_id, None, epoch).await?;
     principal.user_id = Some(place.user_id);
     principal.credential = Credential::OAuth(verified.token_id());
-    principal.narrowing.read_only = !verified.may_write;
+    principal.narrowing.read_only = !verified.may_write && stands(Guard::OauthScope);
     principal.expires_at = Some(verified.expires_at);
     Ok(principal)
 }

@@ -5,6 +5,7 @@
 
 use super::{Db, Dialect, Tx};
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::sql::Sql;
 use crate::value::Val;
 
@@ -87,7 +88,7 @@ pub(super) async fn run(db: &Db, migrations: &[Migration]) -> Result<()> {
         .await?;
         tracing::info!(number = migration.number, name = migration.name, "migrated");
     }
-    if db.dialect() == Dialect::Postgres {
+    if db.dialect() == Dialect::Postgres && stands(Guard::RowLevelSecurity) {
         secure_rows(&mut tx).await?;
     }
     tx.commit().await

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::reserved::Reserved;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::sql::Sql;
 use crate::tool::Tool;
 use crate::value::Val;
@@ -46,18 +47,15 @@ fn canonical(value: &Value) -> Value {
 
 /// The answer that is kept for a key, unless it was used with another input.
 pub(super) async fn stored_answer(ctx: &mut Ctx, key: &str, digest: &[u8; 32]) -> Result<Option<String>> {
-    let sql = Sql::with(
-        "SELECT digest, answer FROM idempotency_keys WHERE tenant_id = $1 AND actor_id = $2 AND key = $3 AND created_at > $4",
-        [
-            ctx.principal.tenant_id.into(),
-            ctx.principal.actor_id().into(),
-            key.into(),
-            ctx.now.plus_minutes(KEY_HOURS.saturating_mul(-60)).into(),
-        ],
-    );
+    let mut sql = Sql::new("SELECT digest, answer FROM idempotency_keys WHERE tenant_id = ");
+    sql.bind(ctx.principal.tenant_id).and_eq("key", key);
+    sql.push(" AND created_at > ").bind(ctx.now.plus_minutes(KEY_HOURS.saturating_mul(-60)));
+    if stands(Guard::IdempotencyActor) {
+        sql.and_eq("actor_id", ctx.principal.actor_id());
+    }
     let rows = ctx.tx.query(&sql).await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    if row.get::<Vec<u8>>(0)? != digest {
+    if stands(Guard::IdempotencyInput) && row.get::<Vec<u8>>(0)? != digest {
         return Err(Error::conflict(
             "This idempotency_key was used with another input. Use a new key for a new call; repeat a call with exactly its first input.",
         ));
@@ -67,7 +65,7 @@ pub(super) async fn stored_answer(ctx: &mut Ctx, key: &str, digest: &[u8; 32]) -
 
 /// An answer as it may be stored: without the secret it holds.
 pub(super) fn storable<'a>(tool: &Tool, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
-    let Some(field) = tool.shown_once else { return Ok(Cow::Borrowed(body)) };
+    let Some(field) = tool.shown_once.filter(|_| stands(Guard::ShownOnce)) else { return Ok(Cow::Borrowed(body)) };
     let mut answer: Map<String, Value> = serde_json::from_slice(body).map_err(Error::internal)?;
     answer.insert(field.to_owned(), Value::String(SHOWN_ONCE.to_owned()));
     serde_json::to_vec(&answer).map(Cow::Owned).map_err(Error::internal)

@@ -17,6 +17,7 @@ use crate::deferred::{self, Deferral};
 use crate::derived::Steps;
 use crate::dialogue::{Question, Reply};
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::journal;
 use crate::outbox;
 use crate::rights::{Credential, Principal};
@@ -205,7 +206,7 @@ async fn carry_out(
         let (changes, effects) =
             if tool.silent { (Vec::new(), [].as_slice()) } else { (ctx.preview(), ctx.effects.as_slice()) };
         let body = spliced(body, &preview(&changes, effects));
-        return Ok(Finished { body, keep: false });
+        return Ok(Finished { body, keep: !stands(Guard::DryRun) });
     }
     confirm(ctx, tool)?;
     // 7. journal
@@ -308,7 +309,7 @@ pub(super) fn spliced(mut body: Vec<u8>, members: &str) -> Vec<u8> {
 /// One of the writes a narrowed token has left.
 pub(crate) async fn spend_write(ctx: &mut Ctx) -> Result<()> {
     let Credential::Session(session) = ctx.principal.credential else { return Ok(()) };
-    if !ctx.principal.has_write_budget {
+    if !ctx.principal.has_write_budget || !stands(Guard::TokenBudget) {
         return Ok(());
     }
     let sql = Sql::with(

