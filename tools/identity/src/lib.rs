@@ -79,7 +79,6 @@ pub fn toolsets() -> Vec<Toolset> {
             ]
             .concat(),
         },
-        assistant::toolset(),
         Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
         Toolset {
             name: "search",
@@ -87,5 +86,6 @@ pub fn toolsets() -> Vec<Toolset> {
             tools: search_index::tools(),
         },
         Toolset { name: "teams", about: "Teams that work is assigned to, and who is in them.", tools: teams::tools() },
+        assistant::toolset(),
     ]
 }
