@@ -171,7 +171,8 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<LogPage> {
          organizations.tenant_id = action_logs.tenant_id) FROM action_logs WHERE tenant_id = ",
     );
     conditions.append(ctx, &filter, &mut sql);
-    sql.push(" ORDER BY created_at DESC, id DESC LIMIT ").bind(size);
+    // Two writes of one moment stand as they were made.
+    sql.push(" ORDER BY created_at DESC, position DESC NULLS LAST, id DESC LIMIT ").bind(size);
     sql.push(" OFFSET ").bind(page.saturating_sub(1).saturating_mul(size));
     let with_snapshots = input.include_snapshots.unwrap_or_default();
     let mut items = Vec::new();
