@@ -34,7 +34,8 @@ export function previewed({ title, about, name, input, yes, bad = false, done })
                 preview.replaceChildren(
                     ...[...session(tried), effectsOf(tried.outside_effects), changesOf(tried.changes ?? [], tried.change_count)].filter(Boolean),
                 );
-                act.disabled = false;
+                // A session of which nothing can be taken back leaves nothing to say yes to.
+                act.disabled = tried.undone?.length === 0;
             },
             (refusal) => (refusal.isEnd ? close() : preview.replaceChildren(refusalNotice(refusal))),
         ).finally(() => preview.setAttribute('aria-busy', 'false'));
