@@ -1,8 +1,10 @@
 //! The command line.
 
+mod ai;
 mod call;
 mod config;
 mod doctor;
+mod installation;
 mod key;
 mod oauth;
 mod outside;

@@ -15,6 +15,9 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod account;
+mod accounts;
+mod assistant;
 mod audit;
 mod callers;
 mod clients;
@@ -27,16 +30,19 @@ mod corpus;
 mod crm;
 mod dialogue;
 mod dice;
+mod directory;
 mod generated;
 mod http;
 mod identity;
 mod isolation;
+mod keys;
 mod kill;
 mod login;
 mod mail;
 mod malformed;
 mod news;
 mod oauth;
+mod onboarding;
 mod openrpc;
 mod oracle;
 mod origins;
@@ -54,6 +60,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod toggles;
 mod webhooks;
 mod websocket;
 mod work;
