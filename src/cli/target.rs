@@ -81,9 +81,7 @@ impl Target {
         };
         let outcome = bureau.call(call).await;
         // The program may end with any call.
-        if let Err(error) = bureau.flush_accesses().await {
-            tracing::warn!(%error, "the newest reads are missing in the access log");
-        }
+        bureau.store().await;
         match outcome {
             Outcome::Done { body, is_error } => {
                 let body = serde_json::from_slice(&body).map_err(|error| Failure::start(error.to_string()))?;
