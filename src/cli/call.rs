@@ -6,7 +6,8 @@ use bureau_kit::registry::Entry;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::target::TargetArgs;
+use super::ai::{self, AiArgs};
+use super::target::{Target, TargetArgs};
 use super::{Failure, SelectionArgs, TOOL_ERROR, say};
 use crate::catalog;
 
@@ -21,6 +22,8 @@ pub(super) struct CallArgs {
     target: TargetArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    ai: AiArgs,
     /// Answer on one line, as sent.
     #[arg(long)]
     json: bool,
@@ -40,7 +43,11 @@ pub(super) struct ToolsArgs {
 
 pub(super) async fn call(args: CallArgs) -> Result<(), Failure> {
     let arguments = read_arguments(&args.args)?;
+    let provider = args.ai.provider()?;
     let target = args.target.open(&args.selection).await?;
+    if let Target::Here { bureau, .. } = &target {
+        ai::provide(bureau, provider);
+    }
     let (body, is_error) = target.call(&args.tool, arguments).await?;
     say(if args.json { body.to_string() } else { format!("{body:#}") });
     if is_error {

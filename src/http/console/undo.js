@@ -8,7 +8,7 @@ import { button, el, inTheWay, refusalNotice } from './elements.js';
 /** Shows what a write would do, and does it once the person says so. Resolves to its answer; to null when it was let be. */
 export function previewed({ title, about, name, input, yes, bad = false, done }) {
     return new Promise((resolve) => {
-        const preview = el('div', { 'aria-live': 'polite', 'aria-busy': 'true' }, el('p', { class: 'dim' }, 'Looking at what would change…'));
+        const preview = el('div', { class: 'preview', 'aria-live': 'polite', 'aria-busy': 'true' }, el('p', { class: 'dim' }, 'Looking at what would change…'));
         const { dialog, content, actions, close } = openDialog(title, about && el('p', {}, about), preview);
         let answer = null;
         dialog.addEventListener('close', () => resolve(answer));
@@ -34,7 +34,8 @@ export function previewed({ title, about, name, input, yes, bad = false, done })
                 preview.replaceChildren(
                     ...[...session(tried), effectsOf(tried.outside_effects), changesOf(tried.changes ?? [], tried.change_count)].filter(Boolean),
                 );
-                act.disabled = false;
+                // A session of which nothing can be taken back leaves nothing to say yes to.
+                act.disabled = tried.undone?.length === 0;
             },
             (refusal) => (refusal.isEnd ? close() : preview.replaceChildren(refusalNotice(refusal))),
         ).finally(() => preview.setAttribute('aria-busy', 'false'));
@@ -47,7 +48,7 @@ function session({ stopped_at: stopped, skipped = [], skipped_count: many = skip
     return [
         stopped && left(`It stops at “${stopped.label}”: ${stopped.reason}`, inTheWay(stopped.conflicts)),
         many > 0 && left(`${many.toLocaleString('en')} of its actions cannot be undone and stay:`, el('ul', {}, skipped.map(({ label, reason }) => el('li', {}, `${label}: ${reason}`)))),
-        remaining > 0 && left(`${remaining.toLocaleString('en')} more actions are left after this.`),
+        !stopped && remaining > 0 && left(`${remaining.toLocaleString('en')} more can be taken back after this.`),
     ].filter(Boolean);
 }
 
