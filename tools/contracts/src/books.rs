@@ -2,7 +2,8 @@
 
 use bureau_kit::prelude::*;
 
-use crate::contracts::{CONTRACTS, Contract, below};
+use crate::below::below;
+use crate::contracts::{CONTRACTS, Contract};
 use crate::payments::PAYMENT_METHODS;
 use crate::valuations::VALUATIONS;
 use crate::words::slownie;

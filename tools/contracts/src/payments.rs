@@ -3,8 +3,8 @@
 use bureau_kit::prelude::*;
 use bureau_kit::value::FromVal as _;
 
+use crate::below::{below, cell, contract_id, guard, of_draft};
 use crate::books::sum;
-use crate::contracts::{below, of_draft};
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -50,10 +50,7 @@ pub(crate) static PAYMENT_METHODS: Table = Table::new(
     "contract_payment_method",
     "A payment of a contract, received or expected.",
     &[
-        Column::reference("contract_id", "contracts", OnDelete::Cascade, "Contract it pays.")
-            .required()
-            .fixed()
-            .filter(),
+        contract_id("Contract it pays."),
         Column::text("typ", "What the payment is: Zadatek (deposit), Rata (instalment), Doplata (rest), … Any word.")
             .required()
             .filter(),
@@ -66,12 +63,13 @@ pub(crate) static PAYMENT_METHODS: Table = Table::new(
         Column::flag("potwierdzona", "Whether the money was received; only then it counts as paid.").filter(),
     ],
 )
-.rule(rule);
+.rule(rule)
+.guard(guard);
 
 fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let contract = of_draft(ctx, draft.before, draft.values).await?;
-        let cell = |name: &str| draft.values.get(name).or_else(|| draft.before.map(|before| before.cell(name)));
+        let cell = |name| cell(draft.before, draft.values, name);
         let cena = cell("cena").and_then(Money::from_val).unwrap_or_default();
         let potwierdzona = cell("potwierdzona").and_then(bool::from_val).unwrap_or_default();
         if draft.event != Event::Delete && cena <= Money::ZERO {

@@ -14,7 +14,7 @@ use crate::id::{Id, Key, Kind};
 use crate::record::{Record, Values, select_list};
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
-use crate::table::{OnDelete, Table};
+use crate::table::{OnDelete, RowChange, Table};
 use crate::time::Instant;
 use crate::tool::BoxFuture;
 use crate::value::{Row, Val};
@@ -288,6 +288,14 @@ impl Ctx {
         found.ok_or_else(|| Error::not_found(table.noun, id))
     }
 
+    /// The same in whatever organization of the tenant it is: for guards, since a deletion reaches rows along references that
+    /// its caller would not be shown.
+    pub async fn hold_anywhere(&mut self, table: &'static Table, id: Uuid) -> Result<Option<Record>> {
+        let mut sql = Sql::built(format!("SELECT {} FROM {} WHERE tenant_id = ", select_list(table), table.name));
+        sql.bind(self.principal.tenant_id).and_eq("id", id).push(self.tx.hold_clause());
+        Ok(self.records(table, &sql).await?.into_iter().next())
+    }
+
     /// The record a key names, or none.
     pub async fn find_in(&mut self, table: &'static Table, key: Key) -> Result<Option<Record>> {
         let mut sql = self.from(table);
@@ -369,9 +377,23 @@ impl Ctx {
         let organization_id = organization_id.filter(|_| table.in_organization);
         let record =
             Record { table, id, num, organization_id, version: 1, created_at: self.now, updated_at: self.now, cells };
+        self.guarded(table, None, Some(&record)).await?;
         self.insert_row(&record).await?;
         self.note(Change { table, id, before: None, after: Some(record.snapshot()), version: 1 });
         Ok(record)
+    }
+
+    /// Asks the guard of a table, if it has one.
+    pub(crate) async fn guarded(
+        &mut self,
+        table: &'static Table,
+        before: Option<&Record>,
+        after: Option<&Record>,
+    ) -> Result<()> {
+        match table.guard {
+            Some(guard) => guard(self, RowChange { before, after }).await,
+            None => Ok(()),
+        }
     }
 
     /// Writes a row exactly as given. Also how undo and redo put rows back.
@@ -419,6 +441,7 @@ impl Ctx {
             return Ok(after);
         }
         after.updated_at = self.now;
+        self.guarded(table, Some(before), Some(&after)).await?;
         let mut sql = self.assignments(before, &after);
         // One more than this row ever had: a version that was undone is never given to other contents.
         sql.push(", version = 1 + (SELECT CASE WHEN COALESCE(MAX(version_after), 0) > ").bind(before.version);
@@ -479,6 +502,7 @@ impl Ctx {
     }
 
     async fn delete_with_references(&mut self, record: &Record) -> Result<()> {
+        self.guarded(record.table, Some(record), None).await?;
         let bureau = self.bureau.clone();
         for reference in bureau.registry.references_to(record.table) {
             let dependants = self.referring(reference, record).await?;

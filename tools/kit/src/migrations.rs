@@ -19,6 +19,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_tasks"),
     migration!(8, "0008_news"),
     migration!(9, "0009_super_admin"),
+    migration!(10, "0010_contract_steps"),
 ];
 
 #[cfg(test)]

@@ -35,6 +35,19 @@ pub struct Draft<'a> {
 /// The rule of a record: runs before each create, update and delete of the family.
 pub type Rule = for<'a> fn(&'a mut Ctx, Draft<'a>) -> BoxFuture<'a, Result<()>>;
 
+/// A row about to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct RowChange<'a> {
+    /// The row as it stands; absent when it is new.
+    pub before: Option<&'a crate::record::Record>,
+    /// The row as it would be; absent when it goes.
+    pub after: Option<&'a crate::record::Record>,
+}
+
+/// What refuses to write a row, whichever way the change comes: by a tool, along a reference, by a merge, an undo or a redo.
+/// A [`Rule`] sees what its family is asked to do; a guard sees every single row, and completes nothing.
+pub type Guard = for<'a> fn(&'a mut Ctx, RowChange<'a>) -> BoxFuture<'a, Result<()>>;
+
 /// One table, with everything the kit must know of it.
 ///
 /// Beside the columns named here every table has `id`, `tenant_id`, `version`, `created_at`, `updated_at`;
@@ -59,6 +72,8 @@ pub struct Table {
     pub merged_into: Option<&'static str>,
     /// Checked before each write of the family.
     pub rule: Option<Rule>,
+    /// Asked before each write of a row, whichever way it comes.
+    pub guard: Option<Guard>,
 }
 
 impl Table {
@@ -74,6 +89,7 @@ impl Table {
             rights: false,
             merged_into: None,
             rule: None,
+            guard: None,
         }
     }
     /// Rows have no number.
@@ -99,6 +115,11 @@ impl Table {
     /// Rule checked before each write of the family.
     pub const fn rule(mut self, rule: Rule) -> Self {
         self.rule = Some(rule);
+        self
+    }
+    /// What may refuse each write of a row, whichever way it comes.
+    pub const fn guard(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
         self
     }
     /// The column called `name`.
