@@ -255,3 +255,30 @@ CREATE TABLE worker_profiles (
     UNIQUE (tenant_id, num),
     UNIQUE (tenant_id, user_id)
 {table_end};
+
+-- Documents that were printed: numbered once, and kept as they were issued.
+CREATE TABLE contract_documents (
+    id {id} PRIMARY KEY,
+    tenant_id {id} NOT NULL REFERENCES tenants (id),
+    organization_id {id} REFERENCES organizations (id),
+    num {count} NOT NULL,
+    contract_id {id} NOT NULL REFERENCES contracts (id),
+    payment_id {id} REFERENCES contract_payment_methods (id),
+    rodzaj {text} NOT NULL,
+    numer {text} NOT NULL,
+    data_wystawienia {date} NOT NULL,
+    kwota {money},
+    tresc {json} NOT NULL,
+    folded {text} NOT NULL,
+    version {count} NOT NULL,
+    created_at {instant} NOT NULL,
+    updated_at {instant} NOT NULL,
+    UNIQUE (tenant_id, num),
+    UNIQUE (tenant_id, rodzaj, numer)
+{table_end};
+CREATE INDEX contract_documents_by_contract ON contract_documents (tenant_id, contract_id, num);
+CREATE INDEX contract_documents_by_payment ON contract_documents (tenant_id, payment_id, num);
+CREATE INDEX contract_documents_by_rodzaj ON contract_documents (tenant_id, rodzaj, num);
+CREATE INDEX contract_documents_by_numer ON contract_documents (tenant_id, numer, id);
+CREATE INDEX contract_documents_by_issue ON contract_documents (tenant_id, data_wystawienia, id);
+CREATE INDEX contract_documents_by_kwota ON contract_documents (tenant_id, kwota, id);

@@ -74,6 +74,7 @@ const FOUNDATION: &[(&str, &str)] = &[
         r#"{"contract_id": "$contracts.0", "nazwa": "Prowadnice", "ilosc": 12, "dostawca": "Okucia", "data_wyslania": "2026-11-25"}"#,
     ),
     ("worker_profile_create", r#"{"user_id": "$users.1", "notatnik": "prawo jazdy kat. C"}"#),
+    ("contract_warranty_print", r#"{"id": "$contracts.0", "data_wydania": "2026-11-20", "form": "neither"}"#),
     ("project_create", r#"{"name": "Kuchnie"}"#),
     ("project_create", r#"{"name": "Pusty"}"#),
     ("tasklist_create", r#"{"name": "Listopad", "kind": "sprint", "project_id": "$projects.0"}"#),

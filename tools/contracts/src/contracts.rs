@@ -4,6 +4,7 @@ use bureau_crm::Address;
 use bureau_kit::prelude::*;
 
 use crate::below::{BELOW, below};
+use crate::documents::CONTRACT_DOCUMENTS;
 use crate::payments::PAYMENT_METHODS;
 
 pub(crate) fn tools() -> Vec<Tool> {
@@ -204,7 +205,7 @@ async fn move_below(ctx: &mut Ctx, contract: &Record, values: &Values) -> Result
         return Ok(());
     }
     refuse_taken(ctx, contract.text("numer"), organization).await?;
-    for table in BELOW {
+    for table in BELOW.iter().copied().chain([&CONTRACT_DOCUMENTS]) {
         for row in below(ctx, table, contract.id).await? {
             ctx.update(&row, Values::new().with("organization_id", organization)).await?;
         }
@@ -229,5 +230,13 @@ async fn refuse_deletion(ctx: &mut Ctx, contract: &Record) -> Result<()> {
         ))
         .with("confirmed_payments", confirmed));
     }
-    Ok(())
+    let documents = below(ctx, &CONTRACT_DOCUMENTS, contract.id).await?;
+    let booked = documents.iter().find(|document| matches!(document.text("rodzaj"), "faktura" | "kp"));
+    booked.map_or(Ok(()), |document| {
+        Err(Error::conflict(format!(
+            "Contract {numer} cannot be deleted: {} was issued for it, and stays on record.",
+            document.text("numer")
+        ))
+        .with("document_id", document.id.to_string()))
+    })
 }

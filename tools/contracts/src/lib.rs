@@ -11,9 +11,12 @@ mod below;
 mod books;
 mod configuration;
 mod contracts;
+mod documents;
 mod installation;
+mod issue;
 mod payments;
 mod planned_payments;
+mod print;
 mod purchase_orders;
 mod texts;
 mod valuations;
@@ -23,6 +26,7 @@ mod worker_profiles;
 use bureau_kit::prelude::*;
 
 pub use contracts::Contract;
+pub use documents::ContractDocument;
 pub use payments::PaymentMethod;
 pub use valuations::Valuation;
 pub use words::slownie;
@@ -46,6 +50,7 @@ pub const TABLES: &[&Table] = &[
     &texts::TEXT_ATTACHMENTS,
     &purchase_orders::PURCHASE_ORDERS,
     &worker_profiles::WORKER_PROFILES,
+    &documents::CONTRACT_DOCUMENTS,
 ];
 
 /// The tools, toolset by toolset.
@@ -65,6 +70,7 @@ pub fn toolsets() -> Vec<Toolset> {
             texts::tools(),
             purchase_orders::tools(),
             worker_profiles::tools(),
+            documents::tools(),
         ]
         .concat(),
     }]

@@ -3,8 +3,9 @@
 use bureau_kit::prelude::*;
 use bureau_kit::value::FromVal as _;
 
-use crate::below::{below, cell, contract_id, guard, of_draft};
+use crate::below::{self, below, cell, contract_id, of_draft};
 use crate::books::sum;
+use crate::documents::CONTRACT_DOCUMENTS;
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -87,5 +88,28 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
         }
         ctx.update(&contract, Values::new().with("zaplacono", sum(paid)?)).await?;
         Ok(())
+    })
+}
+
+/// Closes a payment below a settled contract, and one for which a receipt was given: somebody holds a paper that says so.
+fn guard<'a>(ctx: &'a mut Ctx, change: RowChange<'a>) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        below::guard(ctx, change).await?;
+        let Some(before) = change.before else { return Ok(()) };
+        let same = |after: &Record| before.cells().all(|(column, cell)| cell == after.cell(column.name));
+        // Moving along with its contract to another organization changes nothing of it.
+        if change.after.is_some_and(same) {
+            return Ok(());
+        }
+        let mut sql = ctx.from(&CONTRACT_DOCUMENTS);
+        sql.and_eq("payment_id", before.id);
+        match ctx.records(&CONTRACT_DOCUMENTS, &sql).await?.first() {
+            Some(receipt) => Err(Error::impossible_state(format!(
+                "Receipt {} was given for this payment, so it is closed to change. A refund is recorded for itself.",
+                receipt.text("numer")
+            ))
+            .with("document_id", receipt.id.to_string())),
+            None => Ok(()),
+        }
     })
 }

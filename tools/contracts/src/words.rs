@@ -62,7 +62,7 @@ pub fn slownie(amount: Money) -> String {
 }
 
 /// One; two to four, but not twelve to fourteen; everything else.
-fn plural(count: u64, [one, few, many]: [&'static str; 3]) -> &'static str {
+pub(crate) fn plural(count: u64, [one, few, many]: [&'static str; 3]) -> &'static str {
     match (count, count % 10, count % 100) {
         (1, _, _) => one,
         (_, _, 12..=14) => many,

@@ -575,10 +575,16 @@ impl Ctx {
 
     /// The next number of a table in this tenant. Numbers are never given twice, not even after an undo.
     async fn next_number(&mut self, name: &'static str) -> Result<i64> {
+        self.count_on(name).await
+    }
+
+    /// Counts a series of this tenant on by one, such as the invoices of a year. Whoever counts waits for those who count the
+    /// same series; a call that comes to nothing, or is only tried, leaves no gap.
+    pub async fn count_on(&mut self, series: &str) -> Result<i64> {
         let sql = Sql::with(
             "INSERT INTO counters (tenant_id, name, value) VALUES ($1, $2, 1) \
              ON CONFLICT (tenant_id, name) DO UPDATE SET value = counters.value + 1 RETURNING value",
-            [self.principal.tenant_id.into(), name.into()],
+            [self.principal.tenant_id.into(), series.into()],
         );
         let rows = self.tx.query(&sql).await?;
         rows.first().ok_or_else(|| Error::internal("a counter gave no number"))?.get(0)
