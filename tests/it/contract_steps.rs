@@ -161,11 +161,11 @@ async fn a_settlement_closes_every_family_whichever_way_a_change_comes() {
     // Reopened, everything goes on where it was.
     t.ok("action_undo", json!({"undo_token": settled["undo_token"]})).await;
     for (family, made, undone, changed, ..) in &rows {
-        if *family != "contract_payment_method" {
-            t.ok("action_redo", json!({"log_id": undone["undo_token"]})).await;
-        }
         if !changed.is_null() {
             t.ok("action_undo", json!({"undo_token": changed})).await;
+        }
+        if *family != "contract_payment_method" {
+            t.ok("action_redo", json!({"log_id": undone["undo_token"]})).await;
         }
         t.ok(tool(family, "delete"), json!({"id": made["id"]})).await;
     }
