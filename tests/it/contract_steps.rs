@@ -412,3 +412,35 @@ async fn nothing_changes_below_a_contract_once_it_is_settled() {
     assert!(made > 0 && refused > 0, "{made} made, {refused} refused: nothing was tested");
     println!("{made} calls carried out, {refused} refused, 0 after a settlement");
 }
+
+/// A customer who is merged while the contract is being settled: both happen, whichever comes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_merge_of_the_customer_and_a_settlement_do_not_lose_each_other() {
+    let (rounds, mut dice) = rounds("merge and settle");
+    let mut site = Site::new().await;
+    for round in 0..rounds {
+        site.customer = site.t.ok("person_create", json!({"name": format!("Jan {round}")})).await["id"].clone();
+        let primary = site.t.ok("person_create", json!({"name": format!("Jan Hurt {round}")})).await["id"].clone();
+        let contract = site.paid(&format!("M/{round}")).await;
+        let calls = (0..32).map(|place| match (place, dice.below(3)) {
+            (0, _) | (2.., 0) => ("contract_settle", json!({"id": contract})),
+            (1, _) | (2.., 1) => ("person_merge", json!({"primary_id": primary, "duplicate_ids": [site.customer]})),
+            _ => ("contract_furniture_create", json!({"contract_id": contract, "boki": "dąb"})),
+        });
+        let calls: Vec<_> = calls.collect();
+        let outcomes = at_once(&site.t, calls.clone()).await;
+        let count = |tool: &str| {
+            let of_tool = calls.iter().zip(&outcomes).filter(|((called, _), _)| *called == tool);
+            of_tool.filter(|(_, (_, is_error))| !is_error).count()
+        };
+        assert_eq!(count("contract_settle"), 1, "{outcomes:?}");
+        let (_, codes) = sorted(&outcomes);
+        assert!(codes.iter().all(|code| ["impossible_state", "conflict"].contains(code)), "{outcomes:?}");
+        let merges = calls.iter().filter(|(tool, _)| *tool == "person_merge").count();
+        assert_eq!(count("person_merge"), merges, "{outcomes:?}");
+        let shown = site.t.ok("contract_show", json!({"id": contract})).await;
+        assert_eq!((&shown["rozliczona"], &shown["customer_id"]), (&json!(true), &primary), "{shown}");
+        let furniture = site.t.ok("contract_furniture_list", json!({"contract_id": contract})).await;
+        assert_eq!(furniture["total"], count("contract_furniture_create"), "{furniture}");
+    }
+}

@@ -15,6 +15,8 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod audit;
+mod callers;
 mod clients;
 mod completion;
 mod conformance;
@@ -28,13 +30,18 @@ mod generated;
 mod http;
 mod identity;
 mod indexes;
+mod isolation;
 mod kill;
 mod login;
+mod mail;
 mod malformed;
 mod news;
 mod oauth;
 mod openrpc;
+mod oracle;
 mod origins;
+mod outbox;
+mod permissions;
 mod prints;
 mod process;
 mod prompts;
@@ -48,6 +55,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod webhooks;
 mod websocket;
 mod work;
 mod world;

@@ -101,7 +101,7 @@ fn guard<'a>(ctx: &'a mut Ctx, change: RowChange<'a>) -> BoxFuture<'a, Result<()
         if change.after.is_some_and(same) {
             return Ok(());
         }
-        let mut sql = ctx.from(&CONTRACT_DOCUMENTS);
+        let mut sql = ctx.of_tenant(&CONTRACT_DOCUMENTS);
         sql.and_eq("payment_id", before.id);
         match ctx.records(&CONTRACT_DOCUMENTS, &sql).await?.first() {
             Some(receipt) => Err(Error::impossible_state(format!(

@@ -31,6 +31,9 @@ mod user_write;
 mod users;
 mod worksection;
 
+use std::sync::Arc;
+
+use bureau_kit::mail::Letter;
 use bureau_kit::prelude::*;
 
 pub use api_keys::{ApiKey, NewKey, mint_api_key};
@@ -59,6 +62,11 @@ pub const TABLES: &[&Table] = &[
     &oauth_subjects::OAUTH_SUBJECTS,
     &invitations::INVITATIONS,
 ];
+
+/// The mails that this crate sends.
+pub fn letters() -> Vec<Arc<dyn Letter>> {
+    vec![Arc::new(invitations::InvitationLetter)]
+}
 
 /// The tools, toolset by toolset. Worksection's own are in [`worksection_tools`], since three crates make up its toolset.
 pub fn toolsets() -> Vec<Toolset> {

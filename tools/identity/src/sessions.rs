@@ -183,7 +183,7 @@ const MANAGE: &str = "auth.sessions.manage";
 ///
 /// Inferred: a session minted from another reaches only itself and what was minted from it. Otherwise a token made narrow
 /// for one task could end all the others of its user.
-fn is_own(ctx: &Ctx, session: &Record) -> Result<bool> {
+pub(crate) fn is_own(ctx: &Ctx, session: &Record) -> Result<bool> {
     let principal = ctx.principal();
     let same_user = principal.user_id.is_some() && session.id_of("user_id") == principal.user_id;
     Ok(match &principal.credential {

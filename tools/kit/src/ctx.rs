@@ -5,12 +5,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::accesses::Reading;
 use crate::db::Tx;
 use crate::derived::Steps;
 use crate::dialogue::Dialogue;
 use crate::error::{Error, Result};
 use crate::gate::{Bureau, Origin, Selection};
 use crate::id::{Id, Key, Kind};
+use crate::mail;
+use crate::outbox;
 use crate::record::{Record, Values, select_list};
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
@@ -39,6 +42,15 @@ impl Change {
         }
     }
 
+    /// Whether the caller may see the record: as it was, or as it is now.
+    fn is_within(&self, principal: &Principal) -> bool {
+        let Some(held) = principal.organizations.as_ref().filter(|_| self.table.in_organization) else { return true };
+        [&self.before, &self.after].into_iter().flatten().any(|snapshot| {
+            let organization = snapshot.get("organization_id").and_then(Value::as_str);
+            organization.is_none_or(|id| Uuid::try_parse(id).is_ok_and(|id| held.contains(&id)))
+        })
+    }
+
     /// By what a person knows the record: its name, title or number, else its id.
     fn name(&self) -> String {
         let shown = self.before.as_ref().or(self.after.as_ref());
@@ -55,6 +67,10 @@ impl Change {
 #[derive(Debug, Clone)]
 pub(crate) struct OutsideEffect {
     pub kind: &'static str,
+    /// What it is about, such as the invitation that a mail is for.
+    pub subject_id: Option<Uuid>,
+    /// What shares its turn: the receiver, where one slow one should not hold up others. None: all of the tenant's.
+    pub lane: Option<Uuid>,
     pub payload: Value,
 }
 
@@ -79,7 +95,11 @@ pub struct Ctx {
     pub(crate) redoes: Option<String>,
     pub(crate) changes: Vec<Change>,
     pub(crate) effects: Vec<OutsideEffect>,
+    /// Something in the outbox is to be carried at once.
+    pub(crate) resent: bool,
     pub(crate) steps: Steps,
+    /// Of a read: the record it is about, for the access log.
+    pub(crate) reading: Option<Reading>,
 }
 
 impl Ctx {
@@ -201,6 +221,14 @@ impl Ctx {
         sql
     }
 
+    /// The same in all organizations of the tenant. For guards, since a deletion reaches rows along references that its
+    /// caller would not be shown, and for what must come out the same whoever asks.
+    pub fn of_tenant(&self, table: &'static Table) -> Sql {
+        let mut sql = Sql::built(format!("SELECT {} FROM {} WHERE tenant_id = ", select_list(table), table.name));
+        sql.bind(self.principal.tenant_id);
+        sql
+    }
+
     /// The same for a select list of the caller's making, such as a count.
     pub fn select(&self, list: &'static str, table: &'static Table) -> Sql {
         let mut sql = Sql::built(format!("SELECT {list} FROM {}", table.name));
@@ -274,6 +302,7 @@ impl Ctx {
                 .with("current", Value::Object(record.to_json())));
             }
         }
+        self.note_read(&record);
         Ok(record)
     }
 
@@ -288,11 +317,10 @@ impl Ctx {
         found.ok_or_else(|| Error::not_found(table.noun, id))
     }
 
-    /// The same in whatever organization of the tenant it is: for guards, since a deletion reaches rows along references that
-    /// its caller would not be shown.
+    /// The same in whatever organization of the tenant it is; see [`Ctx::of_tenant`].
     pub async fn hold_anywhere(&mut self, table: &'static Table, id: Uuid) -> Result<Option<Record>> {
-        let mut sql = Sql::built(format!("SELECT {} FROM {} WHERE tenant_id = ", select_list(table), table.name));
-        sql.bind(self.principal.tenant_id).and_eq("id", id).push(self.tx.hold_clause());
+        let mut sql = self.of_tenant(table);
+        sql.and_eq("id", id).push(self.tx.hold_clause());
         Ok(self.records(table, &sql).await?.into_iter().next())
     }
 
@@ -568,9 +596,31 @@ impl Ctx {
         self.tx.execute(sql).await
     }
 
-    /// Gives something to be done outside once this call is committed: a mail, a call, a delivery.
-    pub fn send_out(&mut self, kind: &'static str, payload: Value) {
-        self.effects.push(OutsideEffect { kind, payload });
+    /// Gives a mail to be sent once this call is committed: of this template, about this record. No secret is told here:
+    /// the template's [`Letter`](crate::mail::Letter) makes its link when the mail is sent.
+    pub fn send_mail(&mut self, template: &'static str, subject_id: Uuid, values: Map<String, Value>) {
+        let mut payload = Map::from_iter([("template".to_owned(), json!(template))]);
+        payload.extend(values);
+        self.send_out(mail::KIND, Some(subject_id), None, Value::Object(payload));
+    }
+
+    /// Gives something else to be done outside once this call is committed. `lane` names the receiver, where one that is
+    /// slow should not hold up others.
+    pub fn send_out(&mut self, kind: &'static str, subject_id: Option<Uuid>, lane: Option<Uuid>, payload: Value) {
+        self.effects.push(OutsideEffect { kind, subject_id, lane, payload });
+    }
+
+    /// Has an item of the outbox carried at once, under the same id, whether it has ended or waits for its next attempt.
+    /// False when there is no such item of this kind, or it is under way right now.
+    pub async fn send_again(&mut self, kind: &'static str, item: Uuid) -> Result<bool> {
+        let again = outbox::again(&mut self.tx, self.principal.tenant_id, kind, item, self.now).await?;
+        self.resent |= again;
+        Ok(again)
+    }
+
+    /// Who is told of events is to be looked up anew, though no described row has changed.
+    pub async fn subscribers_changed(&mut self) -> Result<()> {
+        crate::events::subscribers_changed(&mut self.tx).await
     }
 
     /// The next number of a table in this tenant. Numbers are never given twice, not even after an undo.
@@ -602,9 +652,15 @@ impl Ctx {
                 let event = change.event();
                 let mut shown = Map::new();
                 shown.insert("record".into(), json!(change.table.noun));
-                shown.insert("id".into(), json!(change.id));
+                // What is tenant-wide can reach into organizations that the caller may not see: told is that it does.
+                let within = change.is_within(&self.principal);
+                if within {
+                    shown.insert("id".into(), json!(change.id));
+                }
                 shown.insert("event".into(), json!(event));
-                shown.insert("fields".into(), differences(change.before.as_ref(), change.after.as_ref()));
+                if within {
+                    shown.insert("fields".into(), differences(change.before.as_ref(), change.after.as_ref()));
+                }
                 Value::Object(shown)
             })
             .collect()

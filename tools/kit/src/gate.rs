@@ -17,15 +17,20 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::access::{Principals, Shown};
+use crate::accesses::Accesses;
 use crate::attempts::Attempts;
 use crate::db::{Db, Tx};
 use crate::dialogue::{Dialogue, Question};
+use crate::egress::Guard;
 use crate::error::{Code, Error, Result};
+use crate::events::Subscribers;
 use crate::id::Ids;
+use crate::outbox::Outbox;
 use crate::registry::{Entry, Registry};
 use crate::rights::Principal;
 use crate::time::Clock;
 use crate::tool::ErrorShape;
+use crate::vault::Vault;
 
 use admit::admit;
 use reserved::Reserved;
@@ -49,8 +54,16 @@ pub struct Bureau {
     pub(crate) principals: Principals,
     /// Wrong passwords and the like, so that nobody tries many.
     pub attempts: Attempts,
+    pub(crate) accesses: Accesses,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
+    /// What leaves the database, as far as this process carries it.
+    pub outbox: Outbox,
+    /// The secrets that have to be read again.
+    pub vault: Vault,
+    /// Where it may go on behalf of its users. Public addresses only, unless this says more.
+    pub egress: OnceLock<Guard>,
+    pub(crate) subscribers: Subscribers,
 }
 
 /// How a call reached us: for the journal and the log. Only the address decides anything: which keys are good there, and how
@@ -122,9 +135,19 @@ impl Bureau {
             ids,
             principals: Principals::default(),
             attempts: Attempts::default(),
+            accesses: Accesses::default(),
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
+            outbox: Outbox::default(),
+            vault: Vault::default(),
+            egress: OnceLock::new(),
+            subscribers: Subscribers::default(),
         })
+    }
+
+    /// What may be dialled on behalf of users.
+    pub fn egress(&self) -> &Guard {
+        self.egress.get_or_init(Guard::default)
     }
 
     /// Who shows this credential, right now.

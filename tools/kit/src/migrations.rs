@@ -19,7 +19,10 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_tasks"),
     migration!(8, "0008_news"),
     migration!(9, "0009_super_admin"),
-    migration!(10, "0010_contract_steps"),
+    migration!(10, "0010_outbox"),
+    migration!(11, "0011_webhooks"),
+    migration!(12, "0012_audit"),
+    migration!(13, "0013_contract_steps"),
 ];
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub const SOURCE_CODES: &[(&str, &[&str])] = &[
     ("roles", &["auth.roles.*"]),
     ("groups", &["staff.teams.*"]),
     ("api_tokens", &["api_keys.*"]),
+    ("webhooks", &["webhooks.*"]),
     ("users_read", &["auth.users.list"]),
     ("users_write", &["auth.users.create"]),
     ("contacts_read", &["customers.contacts.view"]),

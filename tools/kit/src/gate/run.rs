@@ -18,6 +18,7 @@ use crate::derived::Steps;
 use crate::dialogue::{Question, Reply};
 use crate::error::{Error, Result};
 use crate::journal;
+use crate::outbox;
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
 use crate::tool::{Danger, Prepared, Tool};
@@ -45,7 +46,9 @@ impl Bureau {
             redoes: None,
             changes: Vec::new(),
             effects: Vec::new(),
+            resent: false,
             steps: if tool.long { Steps::Kept } else { Steps::Whole },
+            reading: self.accesses.reading(tool),
         }
     }
 
@@ -69,6 +72,10 @@ impl Bureau {
             ctx.tx.allow(tool.limit()).await?;
         }
         let outcome = guarded(tool, prepared, &mut ctx).await;
+        let reading = ctx.reading.take();
+        if outcome.is_ok() {
+            self.accesses.note(&ctx, reading);
+        }
         ctx.tx.commit().await?;
         outcome
     }
@@ -130,8 +137,12 @@ impl Bureau {
         match finished {
             // 8. commit, or roll back
             Ok(Finished { body, keep: true }) => {
+                let sends = ctx.resent;
                 ctx.tx.commit().await?;
                 self.committed.send_replace(());
+                if sends {
+                    self.outbox.wake();
+                }
                 Ok(body)
             }
             Ok(Finished { body, keep: false }) => {
@@ -195,8 +206,13 @@ async fn carry_out(
     confirm(ctx, tool)?;
     // 7. journal
     let undoable = !ctx.changes.is_empty() && tool.irreversible.is_none() && ctx.effects.is_empty();
+    let sent: Vec<&'static str> = ctx.effects.iter().map(|effect| effect.kind).collect();
     let action = journal::write(ctx, tool, undoable).await?;
     // 9. answer
+    let body = match outbox::told(&ctx.bureau, &sent) {
+        Some(told) => spliced(body, &format!("\"outside_effects\":{told}")),
+        None => body,
+    };
     let body = if undoable { spliced(body, &format!("\"undo_token\":\"{action}\"")) } else { body };
     if let (Some(key), Some(digest)) = (&reserved.idempotency_key, &digest) {
         store_answer(ctx, key, digest, &storable(tool, &body)?).await?;
