@@ -215,7 +215,8 @@ mod tests {
             let words = slownie(Money::from_units(i64::try_from(grosze * 100).unwrap()));
             let (zlote, rest) = (grosze / 100, grosze % 100);
             let noun = ZLOTY[form_by_text(zlote)];
-            let (whole, fraction) = words.split_once(&format!(" {noun} ")).unwrap_or_else(|| panic!("{zlote}: {words}"));
+            let (whole, fraction) =
+                words.split_once(&format!(" {noun} ")).unwrap_or_else(|| panic!("{zlote}: {words}"));
             let fraction = fraction.strip_suffix(&format!(" {}", GROSZ[form_by_text(rest)]));
             let fraction = fraction.unwrap_or_else(|| panic!("{rest}: {words}"));
             assert_eq!((read_back(whole), read_back(fraction)), (zlote, rest), "{words}");
