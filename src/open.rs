@@ -26,6 +26,7 @@ pub struct Opened {
 pub async fn open(location: &Location) -> Result<Opened> {
     let opened = open_with(location, Clock::System, Ids::system()).await?;
     opened.bureau.keep_access_log();
+    opened.bureau.keep_uses();
     Ok(opened)
 }
 

@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod accounts;
 mod audit;
 mod callers;
 mod clients;
@@ -31,6 +32,7 @@ mod http;
 mod identity;
 mod indexes;
 mod isolation;
+mod keys;
 mod kill;
 mod login;
 mod mail;

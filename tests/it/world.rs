@@ -27,6 +27,8 @@ const FOUNDATION: &[(&str, &str)] = &[
         r#"{"email": "anna@example.com", "first_name": "Anna", "last_name": "Nowak", "role": "user", "password": "Kuchnia1!"}"#,
     ),
     ("user_create", r#"{"email": "piotr@example.com", "first_name": "Piotr", "last_name": "Mazur", "role": "user"}"#),
+    ("user_update", r#"{"id": "$users.0", "password": "Kuchnia1!"}"#),
+    ("role_create", r#"{"name": "Montaż", "features": ["organize.tasks.view"]}"#),
     ("company_create", r#"{"name": "Meble Żółć"}"#),
     (
         "person_create",

@@ -60,7 +60,7 @@ pub(crate) fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Resu
 }
 
 /// Closes the rows below a settled contract to every change: also to deletions along a reference, to undo and to redo.
-pub(crate) fn guard<'a>(ctx: &'a mut Ctx, change: RowChange<'a>) -> BoxFuture<'a, Result<()>> {
+pub(crate) fn guard<'a>(ctx: &'a mut Ctx, change: RowWrite<'a>) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let Some(id) = change.before.or(change.after).and_then(|row| row.id_of("contract_id")) else { return Ok(()) };
         match ctx.hold_anywhere(&CONTRACTS, id).await? {

@@ -164,7 +164,7 @@ async fn check_addresses(ctx: &mut Ctx, values: &Values, customer: Option<Uuid>)
 /// Inferred: a settled contract is closed but for its notes (mercato.md), whichever way a change comes: also by the deletion
 /// of an address or a user that it names. When its customer is merged into another record of the same person it follows,
 /// since otherwise nobody would find it; nothing that was agreed changes by that.
-fn guard<'a>(_: &'a mut Ctx, change: RowChange<'a>) -> BoxFuture<'a, Result<()>> {
+fn guard<'a>(_: &'a mut Ctx, change: RowWrite<'a>) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let Some(before) = change.before.filter(|contract| contract.flag("rozliczona")) else { return Ok(()) };
         let after = change.after.ok_or_else(|| closed(before))?;

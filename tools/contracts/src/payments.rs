@@ -92,7 +92,7 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
 }
 
 /// Closes a payment below a settled contract, and one for which a receipt was given: somebody holds a paper that says so.
-fn guard<'a>(ctx: &'a mut Ctx, change: RowChange<'a>) -> BoxFuture<'a, Result<()>> {
+fn guard<'a>(ctx: &'a mut Ctx, change: RowWrite<'a>) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         below::guard(ctx, change).await?;
         let Some(before) = change.before else { return Ok(()) };
@@ -101,7 +101,7 @@ fn guard<'a>(ctx: &'a mut Ctx, change: RowChange<'a>) -> BoxFuture<'a, Result<()
         if change.after.is_some_and(same) {
             return Ok(());
         }
-        let mut sql = ctx.of_tenant(&CONTRACT_DOCUMENTS);
+        let mut sql = ctx.from_tenant(&CONTRACT_DOCUMENTS);
         sql.and_eq("payment_id", before.id);
         match ctx.records(&CONTRACT_DOCUMENTS, &sql).await?.first() {
             Some(receipt) => Err(Error::impossible_state(format!(

@@ -282,12 +282,4 @@ impl Bureau {
             }
         }
     }
-
-    /// Writes what is still to be written and closes the database.
-    pub async fn close(&self) {
-        if let Err(error) = self.flush_accesses().await {
-            tracing::warn!(%error, "the newest reads are missing in the access log");
-        }
-        self.db.close().await;
-    }
 }

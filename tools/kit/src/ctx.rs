@@ -17,7 +17,7 @@ use crate::outbox;
 use crate::record::{Record, Values, select_list};
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
-use crate::table::{OnDelete, RowChange, Table};
+use crate::table::{OnDelete, RowChange, RowWrite, Table};
 use crate::time::Instant;
 use crate::tool::BoxFuture;
 use crate::value::{Row, Val};
@@ -185,6 +185,12 @@ impl Ctx {
         rows
     }
 
+    /// The same for rows that are to stay as they are until the call ends.
+    pub async fn held_rows_of_all_tenants(&mut self, mut sql: Sql) -> Result<Vec<Row>> {
+        sql.push(self.tx.lock_clause(false));
+        self.rows_of_all_tenants(&sql).await
+    }
+
     /// Does slow work that needs no database, such as comparing a password, while others may write. Nothing may have been
     /// changed before, and what was read before may have changed afterwards.
     pub async fn aside<T>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Result<T>
@@ -203,6 +209,8 @@ impl Ctx {
             let mut next = self.bureau.db.write().await?;
             next.enter(self.principal.tenant_id).await?;
             std::mem::replace(&mut self.tx, next).commit().await?;
+            // What the call had spent of its token's writes went back with the place it gave up.
+            crate::gate::spend_write(self).await?;
         }
         Ok(done)
     }
@@ -221,18 +229,19 @@ impl Ctx {
         sql
     }
 
-    /// The same in all organizations of the tenant. For guards, since a deletion reaches rows along references that its
-    /// caller would not be shown, and for what must come out the same whoever asks.
-    pub fn of_tenant(&self, table: &'static Table) -> Sql {
-        let mut sql = Sql::built(format!("SELECT {} FROM {} WHERE tenant_id = ", select_list(table), table.name));
-        sql.bind(self.principal.tenant_id);
-        sql
-    }
-
     /// The same for a select list of the caller's making, such as a count.
     pub fn select(&self, list: &'static str, table: &'static Table) -> Sql {
         let mut sql = Sql::built(format!("SELECT {list} FROM {}", table.name));
         self.scope(table, &mut sql);
+        sql
+    }
+
+    /// The same for all rows of the tenant, whatever organizations the caller is limited to: for rules that hold for the whole
+    /// tenant, for guards, since a deletion reaches rows along references that its caller would not be shown, for what must come
+    /// out the same whoever asks, and for the caller's own user.
+    pub fn from_tenant(&self, table: &'static Table) -> Sql {
+        let mut sql = Sql::built(format!("SELECT {} FROM {}", select_list(table), table.name));
+        sql.push(" WHERE tenant_id = ").bind(self.principal.tenant_id);
         sql
     }
 
@@ -288,6 +297,19 @@ impl Ctx {
         let key = key.into();
         let found = self.find_in(table, key).await?;
         let record = found.ok_or_else(|| Error::not_found(table.noun, key))?;
+        self.checked_version(table, record)
+    }
+
+    /// The same for any record of the tenant, whatever organizations the caller is limited to.
+    pub async fn fetch_in_tenant(&mut self, table: &'static Table, id: Uuid) -> Result<Record> {
+        let mut sql = self.from_tenant(table);
+        sql.and_eq("id", id);
+        let record = self.first(table, sql).await?.ok_or_else(|| Error::not_found(table.noun, id))?;
+        self.checked_version(table, record)
+    }
+
+    /// Refuses a record of another version than the caller expects.
+    fn checked_version(&mut self, table: &'static Table, record: Record) -> Result<Record> {
         if let Some(expected) =
             self.expected_version.filter(|_| self.target.is_some_and(|target| std::ptr::eq(target, table)))
         {
@@ -317,9 +339,9 @@ impl Ctx {
         found.ok_or_else(|| Error::not_found(table.noun, id))
     }
 
-    /// The same in whatever organization of the tenant it is; see [`Ctx::of_tenant`].
+    /// The same in whatever organization of the tenant it is; see [`Ctx::from_tenant`].
     pub async fn hold_anywhere(&mut self, table: &'static Table, id: Uuid) -> Result<Option<Record>> {
-        let mut sql = self.of_tenant(table);
+        let mut sql = self.from_tenant(table);
         sql.and_eq("id", id).push(self.tx.hold_clause());
         Ok(self.records(table, &sql).await?.into_iter().next())
     }
@@ -419,7 +441,7 @@ impl Ctx {
         after: Option<&Record>,
     ) -> Result<()> {
         match table.guard {
-            Some(guard) => guard(self, RowChange { before, after }).await,
+            Some(guard) => guard(self, RowWrite { before, after }).await,
             None => Ok(()),
         }
     }
@@ -638,6 +660,26 @@ impl Ctx {
         );
         let rows = self.tx.query(&sql).await?;
         rows.first().ok_or_else(|| Error::internal("a counter gave no number"))?.get(0)
+    }
+
+    /// Asks the tables whose rows changed whether what they keep still holds.
+    pub(crate) async fn check_kept(&mut self) -> Result<()> {
+        let mut asked: Vec<&'static Table> = Vec::new();
+        for change in &self.changes {
+            if change.table.kept.is_some() && !asked.iter().any(|table| std::ptr::eq(*table, change.table)) {
+                asked.push(change.table);
+            }
+        }
+        for table in asked {
+            let changed = self.changes.iter().filter(|change| std::ptr::eq(change.table, table));
+            let rows: Vec<RowChange> = changed
+                .map(|change| RowChange { id: change.id, before: change.before.clone(), after: change.after.clone() })
+                .collect();
+            if let Some(kept) = table.kept {
+                kept(self, &rows).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn note(&mut self, change: Change) {

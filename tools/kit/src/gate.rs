@@ -30,6 +30,7 @@ use crate::registry::{Entry, Registry};
 use crate::rights::Principal;
 use crate::time::Clock;
 use crate::tool::ErrorShape;
+use crate::uses::Uses;
 use crate::vault::Vault;
 
 use admit::admit;
@@ -38,6 +39,7 @@ use reserved::Reserved;
 pub(crate) use meant::executor_for;
 pub use observe::Observer;
 pub use repeat::SHOWN_ONCE;
+pub(crate) use run::spend_write;
 pub use selection::{DISCOVERY, Selection};
 
 /// Everything a running server shares.
@@ -55,6 +57,7 @@ pub struct Bureau {
     /// Wrong passwords and the like, so that nobody tries many.
     pub attempts: Attempts,
     pub(crate) accesses: Accesses,
+    pub(crate) uses: Uses,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
     /// What leaves the database, as far as this process carries it.
@@ -136,6 +139,7 @@ impl Bureau {
             principals: Principals::default(),
             attempts: Attempts::default(),
             accesses: Accesses::default(),
+            uses: Uses::default(),
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
             outbox: Outbox::default(),
@@ -150,7 +154,25 @@ impl Bureau {
         self.egress.get_or_init(Guard::default)
     }
 
-    /// Who shows this credential, right now.
+    /// Stores what is only in memory yet, and closes the database.
+    pub async fn close(&self) {
+        if let Err(error) = self.flush_accesses().await {
+            tracing::warn!(%error, "the newest reads are missing in the access log");
+        }
+        if let Err(error) = self.store_uses().await {
+            tracing::warn!(%error, "the last uses of credentials could not be stored");
+        }
+        self.db.close().await;
+    }
+
+    /// The same as [`Bureau::principal`] for somebody who comes from a network address: a key may be tied to some.
+    pub async fn principal_at(&self, shown: &Shown, address: Option<IpAddr>) -> Result<Arc<Principal>> {
+        let principal = self.principal(shown).await?;
+        principal.check_address(address)?;
+        Ok(principal)
+    }
+
+    /// Whose credential this is, right now, wherever it is shown; see [`Bureau::principal_at`].
     pub async fn principal(&self, shown: &Shown) -> Result<Arc<Principal>> {
         // Boxed: it is large, seldom runs, and would be part of every future in which somebody might be looked up.
         let found = Box::pin(async {
@@ -208,6 +230,7 @@ impl Bureau {
     /// Steps one to three: who calls, which tool, and the gate's own part of the input.
     async fn checked(&self, tx: &mut Tx, call: &mut Call) -> Result<(&Entry, Arc<Principal>, Reserved), Refusal> {
         let principal = self.who(tx, call).await?;
+        self.uses.count(&principal, &call.origin, self.clock.now());
         let entry = self.entry_for(call)?;
         let refuse = |error| Refusal::Error(error, entry.tool.error_shape);
         admit(&principal, &call.selection, entry).map_err(refuse)?;

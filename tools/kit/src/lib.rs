@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod accesses;
+pub mod address;
 pub mod args;
 pub mod attempts;
 mod batch;
@@ -43,6 +44,7 @@ pub mod text;
 pub mod time;
 pub mod token;
 pub mod tool;
+pub mod uses;
 pub mod value;
 pub mod vault;
 
@@ -61,7 +63,7 @@ pub mod prelude {
     pub use crate::record::{Record, Shown, Values};
     pub use crate::registry::Toolset;
     pub use crate::sql::Sql;
-    pub use crate::table::{Column, Draft, Event, OnDelete, RowChange, Table};
+    pub use crate::table::{Column, Draft, Event, OnDelete, RowWrite, Table};
     pub use crate::text::{Email, fold};
     pub use crate::time::{Date, Instant};
     pub use crate::tool::{Body, BoxFuture, Tool};

@@ -22,7 +22,8 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(10, "0010_outbox"),
     migration!(11, "0011_webhooks"),
     migration!(12, "0012_audit"),
-    migration!(13, "0013_contract_steps"),
+    migration!(13, "0013_accounts"),
+    migration!(14, "0014_contract_steps"),
 ];
 
 #[cfg(test)]

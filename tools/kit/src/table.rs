@@ -2,6 +2,9 @@
 
 mod column;
 
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::id::Key;
@@ -35,9 +38,24 @@ pub struct Draft<'a> {
 /// The rule of a record: runs before each create, update and delete of the family.
 pub type Rule = for<'a> fn(&'a mut Ctx, Draft<'a>) -> BoxFuture<'a, Result<()>>;
 
+/// What must hold whatever changed the rows: asked once at the end of a call, undo and redo included, with the rows of the
+/// table as they were and as they are.
+pub type Kept = for<'a> fn(&'a mut Ctx, &'a [RowChange]) -> BoxFuture<'a, Result<()>>;
+
+/// A row before and after a call, as the journal keeps it; absent where there is no row.
+#[derive(Debug, Clone)]
+pub struct RowChange {
+    /// Its key.
+    pub id: Uuid,
+    /// As it was.
+    pub before: Option<Map<String, Value>>,
+    /// As it is.
+    pub after: Option<Map<String, Value>>,
+}
+
 /// A row about to be written.
 #[derive(Debug, Clone, Copy)]
-pub struct RowChange<'a> {
+pub struct RowWrite<'a> {
     /// The row as it stands; absent when it is new.
     pub before: Option<&'a crate::record::Record>,
     /// The row as it would be; absent when it goes.
@@ -45,8 +63,9 @@ pub struct RowChange<'a> {
 }
 
 /// What refuses to write a row, whichever way the change comes: by a tool, along a reference, by a merge, an undo or a redo.
-/// A [`Rule`] sees what its family is asked to do; a guard sees every single row, and completes nothing.
-pub type Guard = for<'a> fn(&'a mut Ctx, RowChange<'a>) -> BoxFuture<'a, Result<()>>;
+/// A [`Rule`] sees what its family is asked to do; a guard sees every single row at the moment of its change, when a parent
+/// still is what it was then, and completes nothing. [`Kept`] looks at the end of the call.
+pub type Guard = for<'a> fn(&'a mut Ctx, RowWrite<'a>) -> BoxFuture<'a, Result<()>>;
 
 /// One table, with everything the kit must know of it.
 ///
@@ -72,6 +91,8 @@ pub struct Table {
     pub merged_into: Option<&'static str>,
     /// Checked before each write of the family.
     pub rule: Option<Rule>,
+    /// Checked after each call that changed rows, whatever changed them.
+    pub kept: Option<Kept>,
     /// Asked before each write of a row, whichever way it comes.
     pub guard: Option<Guard>,
 }
@@ -89,6 +110,7 @@ impl Table {
             rights: false,
             merged_into: None,
             rule: None,
+            kept: None,
             guard: None,
         }
     }
@@ -115,6 +137,11 @@ impl Table {
     /// Rule checked before each write of the family.
     pub const fn rule(mut self, rule: Rule) -> Self {
         self.rule = Some(rule);
+        self
+    }
+    /// What must hold after every call that changed rows.
+    pub const fn keeping(mut self, kept: Kept) -> Self {
+        self.kept = Some(kept);
         self
     }
     /// What may refuse each write of a row, whichever way it comes.

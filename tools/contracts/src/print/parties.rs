@@ -10,7 +10,7 @@ use super::sheet::Side;
 pub(crate) async fn seller(ctx: &mut Ctx) -> Result<Side> {
     let rows = ctx.rows(&Sql::with("SELECT name FROM tenants WHERE id = $1", [ctx.tenant_id().into()])).await?;
     let name: String = rows.first().ok_or_else(|| Error::internal("the tenant is gone"))?.get(0)?;
-    let mut sql = ctx.of_tenant(Party::TABLE);
+    let mut sql = ctx.from_tenant(Party::TABLE);
     sql.and_eq("display_name", name.as_str()).push(" AND kind = 'company' LIMIT 1");
     let own = ctx.records(Party::TABLE, &sql).await?.into_iter().next();
     let lines = match own {
@@ -37,7 +37,7 @@ pub(crate) async fn site(ctx: &mut Ctx, contract: &Record) -> Result<Option<Stri
 
 /// A record as it stands, without a lock: documents change nothing of it.
 async fn one(ctx: &mut Ctx, table: &'static Table, id: Uuid) -> Result<Option<Record>> {
-    let mut sql = ctx.of_tenant(table);
+    let mut sql = ctx.from_tenant(table);
     sql.and_eq("id", id);
     Ok(ctx.records(table, &sql).await?.into_iter().next())
 }
@@ -47,7 +47,7 @@ async fn lines_of(ctx: &mut Ctx, party: &Record, address: Option<Uuid>) -> Resul
     let found = match address {
         Some(id) => one(ctx, Address::TABLE, id).await?,
         None => {
-            let mut sql = ctx.of_tenant(Address::TABLE);
+            let mut sql = ctx.from_tenant(Address::TABLE);
             sql.and_eq("subject_id", party.id).and_eq("subject_type", Party::TABLE.noun);
             sql.push(" ORDER BY is_primary DESC, num LIMIT 1");
             ctx.records(Address::TABLE, &sql).await?.into_iter().next()

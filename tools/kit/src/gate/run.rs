@@ -193,13 +193,15 @@ async fn carry_out(
         let why = "this call touched no single record whose version could be checked";
         return Err(Error::invalid("/expected_version", why));
     }
+    ctx.check_kept().await?;
     if reserved.dry_run {
         let effects: Vec<Value> = ctx
             .effects
             .iter()
             .map(|effect| json!({"kind": effect.kind, "undoable": false, "payload": effect.payload}))
             .collect();
-        let preview = json!({"dry_run": true, "changes": ctx.preview(), "outside_effects": effects}).to_string();
+        let (changes, effects) = if tool.silent { (Vec::new(), Vec::new()) } else { (ctx.preview(), effects) };
+        let preview = json!({"dry_run": true, "changes": changes, "outside_effects": effects}).to_string();
         let members = preview.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
         return Ok(Finished { body: spliced(body, members), keep: false });
     }
@@ -283,7 +285,7 @@ fn spliced(mut body: Vec<u8>, members: &str) -> Vec<u8> {
 }
 
 /// One of the writes a narrowed token has left.
-async fn spend_write(ctx: &mut Ctx) -> Result<()> {
+pub(crate) async fn spend_write(ctx: &mut Ctx) -> Result<()> {
     let Credential::Session(session) = ctx.principal.credential else { return Ok(()) };
     if !ctx.principal.has_write_budget {
         return Ok(());
