@@ -15,7 +15,9 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod account;
 mod accounts;
+mod assistant;
 mod audit;
 mod callers;
 mod clients;
@@ -27,6 +29,7 @@ mod corpus;
 mod crm;
 mod dialogue;
 mod dice;
+mod directory;
 mod generated;
 mod http;
 mod identity;
@@ -39,6 +42,7 @@ mod mail;
 mod malformed;
 mod news;
 mod oauth;
+mod onboarding;
 mod openrpc;
 mod oracle;
 mod origins;
@@ -57,6 +61,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod toggles;
 mod webhooks;
 mod websocket;
 mod work;

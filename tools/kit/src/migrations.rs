@@ -23,7 +23,8 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(11, "0011_webhooks"),
     migration!(12, "0012_audit"),
     migration!(13, "0013_accounts"),
-    migration!(14, "0014_contract_steps"),
+    migration!(14, "0014_directory"),
+    migration!(15, "0015_contract_steps"),
 ];
 
 #[cfg(test)]
