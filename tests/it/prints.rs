@@ -52,10 +52,17 @@ async fn an_invoice_is_numbered_when_it_is_printed_and_stays_as_it_is() {
     assert_eq!((&tried["numer"], &tried["dry_run"]), (&json!("FV/1/2026"), &json!(true)));
     assert_eq!(difference(&before, &t.dump().await), "");
 
+    for (key, value) in [
+        ("account.seller_name", "Meble Żółć sp. z o.o."),
+        ("account.seller_address", "Gęsia 7\n31-535 Kraków"),
+        ("account.tax_number", "677-245-88-11"),
+    ] {
+        t.ok("setting_set", json!({"key": key, "value": value})).await;
+    }
     let first = t.ok("contract_invoice_print", json!({"id": id, "vat": "8"})).await;
     let html = first["html"].as_str().unwrap();
     for text in [
-        "Faktura",
+        "<strong>Meble Żółć sp. z o.o.</strong><br>Gęsia 7<br>31-535 Kraków<br>NIP: 677-245-88-11",
         "nr FV/1/2026",
         "Data sprzedaży</dt><dd>21.11.2026",
         "K/12 z 03.09.2026",

@@ -5,19 +5,41 @@ use bureau_kit::prelude::*;
 
 use super::sheet::Side;
 
-/// The tenant. Its address and tax number are those of the company of the same name among its own companies: a place of its own
-/// for them there is not (yet).
+/// The tenant, as its settings name it (setting_set, account.seller_name and its neighbours). What they leave blank is that of
+/// the company of the tenant's name in its own address book, if there is one.
 pub(crate) async fn seller(ctx: &mut Ctx) -> Result<Side> {
     let rows = ctx.rows(&Sql::with("SELECT name FROM tenants WHERE id = $1", [ctx.tenant_id().into()])).await?;
-    let name: String = rows.first().ok_or_else(|| Error::internal("the tenant is gone"))?.get(0)?;
-    let mut sql = ctx.from_tenant(Party::TABLE);
-    sql.and_eq("display_name", name.as_str()).push(" AND kind = 'company' LIMIT 1");
-    let own = ctx.records(Party::TABLE, &sql).await?.into_iter().next();
-    let lines = match own {
-        Some(company) => lines_of(ctx, &company, None).await?,
-        None => Vec::new(),
-    };
-    Ok(Side { role: "Sprzedawca".to_owned(), name, lines })
+    let tenant: String = rows.first().ok_or_else(|| Error::internal("the tenant is gone"))?.get(0)?;
+    let [name, address, tax_number] =
+        settings(ctx, ["account.seller_name", "account.seller_address", "account.tax_number"]).await?;
+    let mut lines: Vec<String> =
+        address.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    if !tax_number.is_empty() {
+        lines.push(format!("NIP: {tax_number}"));
+    }
+    if lines.is_empty() {
+        let mut sql = ctx.from_tenant(Party::TABLE);
+        sql.and_eq("display_name", tenant.as_str()).push(" AND kind = 'company' LIMIT 1");
+        if let Some(company) = ctx.records(Party::TABLE, &sql).await?.into_iter().next() {
+            lines = lines_of(ctx, &company, None).await?;
+        }
+    }
+    Ok(Side { role: "Sprzedawca".to_owned(), name: if name.is_empty() { tenant } else { name }, lines })
+}
+
+/// Settings of the tenant that hold text; blank where they are not set.
+async fn settings<const N: usize>(ctx: &mut Ctx, keys: [&'static str; N]) -> Result<[String; N]> {
+    let mut sql = Sql::new("SELECT key, value FROM settings WHERE user_id IS NULL AND tenant_id = ");
+    sql.bind(ctx.tenant_id()).and_in("key", keys);
+    let mut found = [const { String::new() }; N];
+    for row in ctx.rows(&sql).await? {
+        let (key, value): (String, String) = (row.get(0)?, row.get(1)?);
+        let text = serde_json::from_str::<String>(&value).unwrap_or_default();
+        for (_, place) in keys.iter().zip(&mut found).filter(|(known, _)| **known == key) {
+            text.trim().clone_into(place);
+        }
+    }
+    Ok(found)
 }
 
 /// The customer of a contract, at the address for invoices, else where the customer lives, else at any address there is.
