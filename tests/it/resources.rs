@@ -181,6 +181,7 @@ async fn lists_show_what_the_caller_may_read() {
             "bureau://tag/{id}",
             "bureau://contract/{id}",
             "bureau://contract_balance/{id}",
+            "bureau://contract_document/{id}",
             "bureau://task/{id}",
             "bureau://task_comment/{id}",
             "bureau://project/{id}",
@@ -385,7 +386,7 @@ async fn tokens_read_what_their_limits_leave() {
     let reader = narrowed(owner, json!({"read_only": true})).await;
     let names = |result: Value| result["resourceTemplates"].as_array().unwrap().len();
     let all = names(asked(owner, HANDSHAKE, "resources/templates/list", json!({})).await.unwrap());
-    for (tester, count) in [(&reader, all), (&only_tasks, 2), (&only_contracts, 3), (&here, 3)] {
+    for (tester, count) in [(&reader, all), (&only_tasks, 2), (&only_contracts, 4), (&here, 4)] {
         assert_eq!(names(asked(tester, HANDSHAKE, "resources/templates/list", json!({})).await.unwrap()), count);
     }
     for uri in [task, contract, "bureau://user/1", "bureau://me"] {
@@ -437,7 +438,7 @@ async fn an_extension_adds_its_own() {
     let ask = async |method: &str, params: Value| asked_of(&server, &owner, STATELESS, method, params).await;
     for (method, member, count, last) in [
         ("resources/list", "resources", 4, "one"),
-        ("resources/templates/list", "resourceTemplates", 21, "book"),
+        ("resources/templates/list", "resourceTemplates", 22, "book"),
         ("prompts/list", "prompts", 7, "read_aloud"),
     ] {
         let listed = ask(method, json!({})).await.unwrap()[member].clone();

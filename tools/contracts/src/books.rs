@@ -2,7 +2,8 @@
 
 use bureau_kit::prelude::*;
 
-use crate::contracts::{CONTRACTS, Contract, below};
+use crate::below::below;
+use crate::contracts::{CONTRACTS, Contract};
 use crate::payments::PAYMENT_METHODS;
 use crate::valuations::VALUATIONS;
 use crate::words::slownie;
@@ -55,16 +56,16 @@ pub(crate) fn sum(amounts: impl IntoIterator<Item = Money>) -> Result<Money> {
 }
 
 /// What a contract costs and what was paid, added up from its rows.
-struct Books {
+pub(crate) struct Books {
     /// Furniture, extras, appliances; none while nothing was valued.
-    parts: Option<[Money; 3]>,
-    suma: Money,
+    pub(crate) parts: Option<[Money; 3]>,
+    pub(crate) suma: Money,
     zaplacono: Money,
     do_zaplaty: Money,
 }
 
 impl Books {
-    async fn of(ctx: &mut Ctx, contract: &Record) -> Result<Self> {
+    pub(crate) async fn of(ctx: &mut Ctx, contract: &Record) -> Result<Self> {
         let valuation = below(ctx, &VALUATIONS, contract.id).await?.into_iter().next();
         let parts = valuation
             .map(|row| Ok::<_, Error>([row.get("meble")?, row.get("dodatki")?, row.get("sprzet")?]))

@@ -3,8 +3,9 @@
 use bureau_crm::Address;
 use bureau_kit::prelude::*;
 
+use crate::below::{BELOW, below};
+use crate::documents::CONTRACT_DOCUMENTS;
 use crate::payments::PAYMENT_METHODS;
-use crate::valuations::VALUATIONS;
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -91,7 +92,8 @@ pub(crate) static CONTRACTS: Table = Table::new(
         Column::money("zaplacono", "What was paid: the sum of its confirmed payments.").default("\"0\"").computed(),
     ],
 )
-.rule(rule);
+.rule(rule)
+.guard(guard);
 
 const ADDRESSES: [&str; 3] = ["adres_zamieszkania_id", "adres_montazu_id", "adres_faktury_id"];
 
@@ -110,7 +112,10 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
                 check_addresses(ctx, draft.values, customer).await
             }
             (Event::Update, Some(before)) => {
-                refuse_settled(before, draft.values)?;
+                if before.flag("rozliczona") {
+                    // Only notes may change, and the guard sees to it, in words that fit better than those below.
+                    return Ok(());
+                }
                 check_addresses(ctx, draft.values, before.id_of("customer_id")).await?;
                 move_below(ctx, before, draft.values).await
             }
@@ -156,21 +161,32 @@ async fn check_addresses(ctx: &mut Ctx, values: &Values, customer: Option<Uuid>)
     Ok(())
 }
 
-/// Inferred: a settled contract is closed but for its notes (mercato.md).
-fn refuse_settled(contract: &Record, values: &Values) -> Result<()> {
-    if !contract.flag("rozliczona") {
-        return Ok(());
-    }
-    let changed = values.iter().find(|(name, value)| match *name {
-        "uwagi" => false,
-        "organization_id" => **value != Val::from(contract.organization_id),
-        name => *value != contract.cell(name),
-    });
-    changed.map_or(Ok(()), |(name, _)| Err(closed(contract).with("field", name)))
+/// Inferred: a settled contract is closed but for its notes (mercato.md), whichever way a change comes: also by the deletion
+/// of an address or a user that it names. When its customer is merged into another record of the same person it follows,
+/// since otherwise nobody would find it; nothing that was agreed changes by that.
+fn guard<'a>(_: &'a mut Ctx, change: RowWrite<'a>) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let Some(before) = change.before.filter(|contract| contract.flag("rozliczona")) else { return Ok(()) };
+        let after = change.after.ok_or_else(|| closed(before))?;
+        // Taken back: its own undo is the only way to that.
+        if !after.flag("rozliczona") {
+            return Ok(());
+        }
+        let open = |name: &str| matches!(name, "uwagi" | "customer_id");
+        let mut changed =
+            before.cells().filter(|(column, cell)| !open(column.name) && *cell != after.cell(column.name));
+        match changed.next() {
+            Some((column, _)) => Err(closed(before).with("field", column.name)),
+            None if before.organization_id != after.organization_id => {
+                Err(closed(before).with("field", "organization_id"))
+            }
+            None => Ok(()),
+        }
+    })
 }
 
 /// The error for a change of a settled contract, or of anything below it.
-fn closed(contract: &Record) -> Error {
+pub(crate) fn closed(contract: &Record) -> Error {
     Error::impossible_state(format!(
         "Contract {} is settled and closed to change, except its uwagi. To reopen it take the settlement back: give the \
          undo_token of contract_settle (action_log_list shows it) to action_undo.",
@@ -189,7 +205,7 @@ async fn move_below(ctx: &mut Ctx, contract: &Record, values: &Values) -> Result
         return Ok(());
     }
     refuse_taken(ctx, contract.text("numer"), organization).await?;
-    for table in [&VALUATIONS, &PAYMENT_METHODS] {
+    for table in BELOW.iter().copied().chain([&CONTRACT_DOCUMENTS]) {
         for row in below(ctx, table, contract.id).await? {
             ctx.update(&row, Values::new().with("organization_id", organization)).await?;
         }
@@ -214,30 +230,13 @@ async fn refuse_deletion(ctx: &mut Ctx, contract: &Record) -> Result<()> {
         ))
         .with("confirmed_payments", confirmed));
     }
-    Ok(())
-}
-
-/// The rows of a table below a contract. The caller holds the contract's lock, so they stay as they are.
-pub(crate) async fn below(ctx: &mut Ctx, table: &'static Table, contract: Uuid) -> Result<Vec<Record>> {
-    let mut sql = ctx.from(table);
-    sql.and_eq("contract_id", contract).push(" ORDER BY num");
-    ctx.records(table, &sql).await
-}
-
-/// The contract that a draft row lies below: locked until the end of the call, and open to change.
-///
-/// A new row takes over the contract's organization, so that both are seen by the same people.
-pub(crate) async fn of_draft(ctx: &mut Ctx, before: Option<&Record>, values: &mut Values) -> Result<Record> {
-    let id = before.and_then(|row| row.id_of("contract_id")).or_else(|| values.id_of("contract_id"));
-    let id = id.ok_or_else(|| Error::invalid("/contract_id", "is required"))?;
-    let contract = ctx.hold(&CONTRACTS, id).await?;
-    if contract.flag("rozliczona") {
-        return Err(closed(&contract));
-    }
-    let organization = Val::from(contract.organization_id);
-    if values.get("organization_id").is_some_and(|given| *given != organization) {
-        return Err(Error::invalid("/organization_id", "is always the one of the contract; leave it out"));
-    }
-    values.set("organization_id", organization);
-    Ok(contract)
+    let documents = below(ctx, &CONTRACT_DOCUMENTS, contract.id).await?;
+    let booked = documents.iter().find(|document| matches!(document.text("rodzaj"), "faktura" | "kp"));
+    booked.map_or(Ok(()), |document| {
+        Err(Error::conflict(format!(
+            "Contract {numer} cannot be deleted: {} was issued for it, and stays on record.",
+            document.text("numer")
+        ))
+        .with("document_id", document.id.to_string()))
+    })
 }

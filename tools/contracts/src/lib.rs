@@ -6,27 +6,72 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 #![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail"))]
 
+mod appliances;
+mod below;
 mod books;
+mod configuration;
 mod contracts;
+mod documents;
+mod installation;
+mod issue;
 mod payments;
+mod planned_payments;
+mod print;
+mod purchase_orders;
+mod texts;
 mod valuations;
 mod words;
+mod worker_profiles;
 
 use bureau_kit::prelude::*;
 
 pub use contracts::Contract;
+pub use documents::ContractDocument;
 pub use payments::PaymentMethod;
 pub use valuations::Valuation;
 pub use words::slownie;
 
 /// Every table of this crate.
-pub const TABLES: &[&Table] = &[&contracts::CONTRACTS, &valuations::VALUATIONS, &payments::PAYMENT_METHODS];
+pub const TABLES: &[&Table] = &[
+    &contracts::CONTRACTS,
+    &valuations::VALUATIONS,
+    &payments::PAYMENT_METHODS,
+    &configuration::FURNITURE,
+    &configuration::FRONTS,
+    &configuration::HANDLES,
+    &configuration::VITRINES,
+    &appliances::APPLIANCES,
+    &installation::ASSEMBLY_NOTES,
+    &installation::WORK_RATINGS,
+    &installation::WORKER_ASSIGNMENTS,
+    &installation::INSTALLATION_DATES,
+    &planned_payments::PLANNED_PAYMENTS,
+    &texts::TEXT_TEMPLATES,
+    &texts::TEXT_ATTACHMENTS,
+    &purchase_orders::PURCHASE_ORDERS,
+    &worker_profiles::WORKER_PROFILES,
+    &documents::CONTRACT_DOCUMENTS,
+];
 
 /// The tools, toolset by toolset.
 pub fn toolsets() -> Vec<Toolset> {
     vec![Toolset {
         name: "contracts",
-        about: "Contracts with customers: valuation, payments, balance and settlement.",
-        tools: [contracts::tools(), valuations::tools(), payments::tools(), books::tools()].concat(),
+        about: "Contracts with customers: what is built and by whom, valuation, payments, balance and settlement.",
+        tools: [
+            contracts::tools(),
+            valuations::tools(),
+            payments::tools(),
+            books::tools(),
+            configuration::tools(),
+            appliances::tools(),
+            installation::tools(),
+            planned_payments::tools(),
+            texts::tools(),
+            purchase_orders::tools(),
+            worker_profiles::tools(),
+            documents::tools(),
+        ]
+        .concat(),
     }]
 }

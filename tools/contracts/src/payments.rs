@@ -3,8 +3,9 @@
 use bureau_kit::prelude::*;
 use bureau_kit::value::FromVal as _;
 
+use crate::below::{self, below, cell, contract_id, of_draft};
 use crate::books::sum;
-use crate::contracts::{below, of_draft};
+use crate::documents::CONTRACT_DOCUMENTS;
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -50,10 +51,7 @@ pub(crate) static PAYMENT_METHODS: Table = Table::new(
     "contract_payment_method",
     "A payment of a contract, received or expected.",
     &[
-        Column::reference("contract_id", "contracts", OnDelete::Cascade, "Contract it pays.")
-            .required()
-            .fixed()
-            .filter(),
+        contract_id("Contract it pays."),
         Column::text("typ", "What the payment is: Zadatek (deposit), Rata (instalment), Doplata (rest), … Any word.")
             .required()
             .filter(),
@@ -66,12 +64,13 @@ pub(crate) static PAYMENT_METHODS: Table = Table::new(
         Column::flag("potwierdzona", "Whether the money was received; only then it counts as paid.").filter(),
     ],
 )
-.rule(rule);
+.rule(rule)
+.guard(guard);
 
 fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let contract = of_draft(ctx, draft.before, draft.values).await?;
-        let cell = |name: &str| draft.values.get(name).or_else(|| draft.before.map(|before| before.cell(name)));
+        let cell = |name| cell(draft.before, draft.values, name);
         let cena = cell("cena").and_then(Money::from_val).unwrap_or_default();
         let potwierdzona = cell("potwierdzona").and_then(bool::from_val).unwrap_or_default();
         if draft.event != Event::Delete && cena <= Money::ZERO {
@@ -89,5 +88,28 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
         }
         ctx.update(&contract, Values::new().with("zaplacono", sum(paid)?)).await?;
         Ok(())
+    })
+}
+
+/// Closes a payment below a settled contract, and one for which a receipt was given: somebody holds a paper that says so.
+fn guard<'a>(ctx: &'a mut Ctx, change: RowWrite<'a>) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        below::guard(ctx, change).await?;
+        let Some(before) = change.before else { return Ok(()) };
+        let same = |after: &Record| before.cells().all(|(column, cell)| cell == after.cell(column.name));
+        // Moving along with its contract to another organization changes nothing of it.
+        if change.after.is_some_and(same) {
+            return Ok(());
+        }
+        let mut sql = ctx.from_tenant(&CONTRACT_DOCUMENTS);
+        sql.and_eq("payment_id", before.id);
+        match ctx.records(&CONTRACT_DOCUMENTS, &sql).await?.first() {
+            Some(receipt) => Err(Error::impossible_state(format!(
+                "Receipt {} was given for this payment, so it is closed to change. A refund is recorded for itself.",
+                receipt.text("numer")
+            ))
+            .with("document_id", receipt.id.to_string())),
+            None => Ok(()),
+        }
     })
 }

@@ -3,8 +3,9 @@
 use bureau_kit::prelude::*;
 use bureau_kit::value::FromVal as _;
 
+use crate::appliances::worth;
+use crate::below::{cell, contract_id, guard, of_draft, refuse_second};
 use crate::books::sum;
-use crate::contracts::of_draft;
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -15,8 +16,9 @@ pub(crate) fn tools() -> Vec<Tool> {
         family::create("contract_valuation_create", "contracts.change_krok6", &VALUATIONS)
             .title("Value a contract")
             .about(
-                "Store what a contract costs: furniture (meble), extras (dodatki), appliances (sprzet), each 0 when left \
-                 out. A contract has one valuation; change it with contract_valuation_update.",
+                "Store what a contract costs: furniture (meble), extras (dodatki), appliances (sprzet). Left out, sprzet is \
+                 what the contract's appliances cost after discounts, the others are 0. A contract has one valuation; change \
+                 it with contract_valuation_update.",
             )
             .synonyms("price cost quote wycena dodaj wycenę wyceń umowę cena meble оцінити договір вартість ціна"),
         family::update("contract_valuation_update", "contracts.change_krok6", &VALUATIONS)
@@ -43,38 +45,38 @@ pub(crate) static VALUATIONS: Table = Table::new(
     "contract_valuation",
     "What a contract costs.",
     &[
-        Column::reference("contract_id", "contracts", OnDelete::Cascade, "Contract it values.")
-            .required()
-            .fixed()
-            .filter(),
+        contract_id("Contract it values."),
         Column::money("meble", "Furniture.").default("\"0\""),
         Column::money("dodatki", "Extras.").default("\"0\""),
         Column::money("sprzet", "Appliances.").default("\"0\""),
     ],
 )
-.rule(rule);
+.rule(rule)
+.guard(guard);
 
 fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let contract = of_draft(ctx, draft.before, draft.values).await?;
-        // Inferred: one valuation a contract (mercato.md). Asked under the contract's lock, so two at once cannot both pass.
         if draft.event == Event::Create {
-            let mut sql = ctx.select("1", &VALUATIONS);
-            sql.and_eq("contract_id", contract.id);
-            if ctx.exists(sql).await? {
-                return Err(Error::conflict(format!(
+            // Inferred: one valuation a contract (mercato.md).
+            refuse_second(ctx, &VALUATIONS, None, &[("contract_id", contract.id)], || {
+                format!(
                     "Contract {} has a valuation already. Find it with contract_valuation_list (contract_id), and change \
                      it with contract_valuation_update.",
                     contract.text("numer")
-                )));
+                )
+            })
+            .await?;
+            // Inferred: appliances feed the valuation when it is made (mercato.md); from then on it is an amount agreed upon.
+            if !draft.values.has("sprzet") {
+                let worth = worth(ctx, contract.id).await?;
+                draft.values.set("sprzet", worth);
             }
         }
         let suma = match draft.event {
             Event::Delete => Money::ZERO,
-            _ => sum(["meble", "dodatki", "sprzet"].map(|part| {
-                let cell = draft.values.get(part).or_else(|| draft.before.map(|before| before.cell(part)));
-                cell.and_then(Money::from_val).unwrap_or_default()
-            }))?,
+            _ => sum(["meble", "dodatki", "sprzet"]
+                .map(|part| cell(draft.before, draft.values, part).and_then(Money::from_val).unwrap_or_default()))?,
         };
         ctx.update(&contract, Values::new().with("suma", suma)).await?;
         Ok(())

@@ -62,7 +62,7 @@ pub fn slownie(amount: Money) -> String {
 }
 
 /// One; two to four, but not twelve to fourteen; everything else.
-fn plural(count: u64, [one, few, many]: [&'static str; 3]) -> &'static str {
+pub(crate) fn plural(count: u64, [one, few, many]: [&'static str; 3]) -> &'static str {
     match (count, count % 10, count % 100) {
         (1, _, _) => one,
         (_, _, 12..=14) => many,
@@ -183,6 +183,49 @@ mod tests {
         for grosze in 0..100_i64 {
             let words = slownie(Money::from_units(grosze * 100));
             assert!(words.ends_with(&format!(" {}", GROSZ[form_by_text(grosze.unsigned_abs())])), "{grosze}: {words}");
+        }
+    }
+
+    /// What a number's words add up to: read back word by word, another way to the same answer.
+    fn read_back(words: &str) -> u64 {
+        let (mut sum, mut group) = (0, 0);
+        for word in words.split(' ') {
+            let place = |words: &[&str]| words.iter().position(|known| *known == word).map(|index| index as u64);
+            if let Some(scale) = SCALES.iter().position(|forms| forms.contains(&word)) {
+                sum += group * 1000_u64.pow(scale as u32 + 1);
+                group = 0;
+            } else if let Some(ones) = place(&ONES) {
+                group += ones;
+            } else if let Some(tens) = place(&TENS) {
+                group += tens * 10;
+            } else {
+                group += place(&HUNDREDS).unwrap_or_else(|| panic!("{word:?} is no numeral in {words:?}")) * 100;
+            }
+        }
+        sum + group
+    }
+
+    #[test]
+    fn every_amount_up_to_a_milliard_reads_back_and_agrees_with_its_nouns() {
+        // Steps that share no factor with a thousand, so that every group takes every value; and all round numbers.
+        let spread = (0..400_000_u64).map(|step| step * 2_499_997 % 100_000_000_000);
+        let round = (0..11).flat_map(|power| (0..100).map(move |times| times * 10_u64.pow(power)));
+        let edges = [99_999_999_999, 99_999_999_900, 100_000_000, 99_999_999, 100_100, 100_099];
+        for grosze in spread.chain(round).chain(edges).filter(|grosze| *grosze <= 99_999_999_999) {
+            let words = slownie(Money::from_units(i64::try_from(grosze * 100).unwrap()));
+            let (zlote, rest) = (grosze / 100, grosze % 100);
+            let noun = ZLOTY[form_by_text(zlote)];
+            let (whole, fraction) =
+                words.split_once(&format!(" {noun} ")).unwrap_or_else(|| panic!("{zlote}: {words}"));
+            let fraction = fraction.strip_suffix(&format!(" {}", GROSZ[form_by_text(rest)]));
+            let fraction = fraction.unwrap_or_else(|| panic!("{rest}: {words}"));
+            assert_eq!((read_back(whole), read_back(fraction)), (zlote, rest), "{words}");
+            for (scale, forms) in SCALES.iter().enumerate() {
+                let group = zlote / 1000_u64.pow(scale as u32 + 1) % 1000;
+                let expected = (group > 0).then(|| forms[form_by_text(group)]);
+                let found = whole.split(' ').find(|word| forms.contains(word));
+                assert_eq!(found, expected, "{words}");
+            }
         }
     }
 

@@ -59,6 +59,27 @@ pub(crate) const KNOWN: &[Known] = &[
         "How interfaces write dates.",
     ),
     known(
+        "account.seller_address",
+        Kinds::Text { max: 500 },
+        "\"\"",
+        false,
+        "Address of the company on invoices and other documents, in lines.",
+    ),
+    known(
+        "account.seller_name",
+        Kinds::Text { max: 255 },
+        "\"\"",
+        false,
+        "Name of the company on invoices and other documents; that of the account when blank.",
+    ),
+    known(
+        "account.tax_number",
+        Kinds::Text { max: 30 },
+        "\"\"",
+        false,
+        "Tax number (NIP) of the company on invoices and other documents.",
+    ),
+    known(
         "account.week_start",
         Kinds::Choice(&["monday", "sunday"]),
         "\"monday\"",

@@ -18,7 +18,7 @@ use crate::outbox;
 use crate::record::{Record, Values, select_list};
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
-use crate::table::{OnDelete, RowChange, Table};
+use crate::table::{OnDelete, RowChange, RowWrite, Table};
 use crate::time::Instant;
 use crate::tool::BoxFuture;
 use crate::value::{Row, Val};
@@ -239,7 +239,8 @@ impl Ctx {
     }
 
     /// The same for all rows of the tenant, whatever organizations the caller is limited to: for rules that hold for the whole
-    /// tenant, and for the caller's own user.
+    /// tenant, for guards, since a deletion reaches rows along references that its caller would not be shown, for what must come
+    /// out the same whoever asks, and for the caller's own user.
     pub fn from_tenant(&self, table: &'static Table) -> Sql {
         let mut sql = Sql::built(format!("SELECT {} FROM {}", select_list(table), table.name));
         sql.push(" WHERE tenant_id = ").bind(self.principal.tenant_id);
@@ -341,6 +342,13 @@ impl Ctx {
         found.ok_or_else(|| Error::not_found(table.noun, id))
     }
 
+    /// The same in whatever organization of the tenant it is; see [`Ctx::from_tenant`].
+    pub async fn hold_anywhere(&mut self, table: &'static Table, id: Uuid) -> Result<Option<Record>> {
+        let mut sql = self.from_tenant(table);
+        sql.and_eq("id", id).push(self.tx.hold_clause());
+        Ok(self.records(table, &sql).await?.into_iter().next())
+    }
+
     /// The record a key names, or none.
     pub async fn find_in(&mut self, table: &'static Table, key: Key) -> Result<Option<Record>> {
         let mut sql = self.from(table);
@@ -422,9 +430,23 @@ impl Ctx {
         let organization_id = organization_id.filter(|_| table.in_organization);
         let record =
             Record { table, id, num, organization_id, version: 1, created_at: self.now, updated_at: self.now, cells };
+        self.guarded(table, None, Some(&record)).await?;
         self.insert_row(&record).await?;
         self.note(Change { table, id, before: None, after: Some(record.snapshot()), version: 1 });
         Ok(record)
+    }
+
+    /// Asks the guard of a table, if it has one.
+    pub(crate) async fn guarded(
+        &mut self,
+        table: &'static Table,
+        before: Option<&Record>,
+        after: Option<&Record>,
+    ) -> Result<()> {
+        match table.guard {
+            Some(guard) => guard(self, RowWrite { before, after }).await,
+            None => Ok(()),
+        }
     }
 
     /// Writes a row exactly as given. Also how undo and redo put rows back.
@@ -472,6 +494,7 @@ impl Ctx {
             return Ok(after);
         }
         after.updated_at = self.now;
+        self.guarded(table, Some(before), Some(&after)).await?;
         let mut sql = self.assignments(before, &after);
         // One more than this row ever had: a version that was undone is never given to other contents.
         sql.push(", version = 1 + (SELECT CASE WHEN COALESCE(MAX(version_after), 0) > ").bind(before.version);
@@ -532,6 +555,7 @@ impl Ctx {
     }
 
     async fn delete_with_references(&mut self, record: &Record) -> Result<()> {
+        self.guarded(record.table, Some(record), None).await?;
         let bureau = self.bureau.clone();
         for reference in bureau.registry.references_to(record.table) {
             let dependants = self.referring(reference, record).await?;
@@ -626,10 +650,16 @@ impl Ctx {
 
     /// The next number of a table in this tenant. Numbers are never given twice, not even after an undo.
     async fn next_number(&mut self, name: &'static str) -> Result<i64> {
+        self.count_on(name).await
+    }
+
+    /// Counts a series of this tenant on by one, such as the invoices of a year. Whoever counts waits for those who count the
+    /// same series; a call that comes to nothing, or is only tried, leaves no gap.
+    pub async fn count_on(&mut self, series: &str) -> Result<i64> {
         let sql = Sql::with(
             "INSERT INTO counters (tenant_id, name, value) VALUES ($1, $2, 1) \
              ON CONFLICT (tenant_id, name) DO UPDATE SET value = counters.value + 1 RETURNING value",
-            [self.principal.tenant_id.into(), name.into()],
+            [self.principal.tenant_id.into(), series.into()],
         );
         let rows = self.tx.query(&sql).await?;
         rows.first().ok_or_else(|| Error::internal("a counter gave no number"))?.get(0)

@@ -296,16 +296,19 @@ impl<'a> Step<'a> {
                     )));
                 }
                 let record = Record::from_snapshot(self.table, to)?;
+                ctx.guarded(self.table, None, Some(&record)).await?;
                 ctx.insert_row(&record).await?;
                 record.version
             }
             (Some(to), Some(current)) => {
                 let mut wanted = Record::from_snapshot(self.table, to)?;
                 keep_secrets(&mut wanted, current);
+                ctx.guarded(self.table, Some(current), Some(&wanted)).await?;
                 ctx.restore_row(current, &wanted).await?;
                 wanted.version
             }
             (None, Some(current)) => {
+                ctx.guarded(self.table, Some(current), None).await?;
                 ctx.delete_row(current).await?;
                 current.version
             }

@@ -68,7 +68,7 @@ pub mod prelude {
     pub use crate::record::{Record, Shown, Values};
     pub use crate::registry::Toolset;
     pub use crate::sql::Sql;
-    pub use crate::table::{Column, Draft, Event, OnDelete, Table};
+    pub use crate::table::{Column, Draft, Event, OnDelete, RowWrite, Table};
     pub use crate::text::{Email, fold};
     pub use crate::time::{Date, Instant};
     pub use crate::tool::{Body, BoxFuture, Tool};

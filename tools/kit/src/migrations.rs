@@ -24,6 +24,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(12, "0012_audit"),
     migration!(13, "0013_accounts"),
     migration!(14, "0014_directory"),
+    migration!(15, "0015_contract_steps"),
 ];
 
 #[cfg(test)]

@@ -98,7 +98,11 @@ pub fn order(sql: &mut Sql, column: &'static str, nullable: bool, descending: bo
     if nullable {
         sql.push(" NULLS LAST");
     }
-    sql.push(", id").push(if descending { " DESC" } else { " ASC" });
+    // Numbers are unique in a tenant. Said again by id, SQLite would walk the index of numbers through all rows rather than take
+    // that of a filter, which ends with the number.
+    if column != "num" {
+        sql.push(", id").push(if descending { " DESC" } else { " ASC" });
+    }
 }
 
 /// Which rows of which list: built by [`Ctx::from`] and [`Ctx::select`] with the same conditions.

@@ -53,6 +53,20 @@ pub struct RowChange {
     pub after: Option<Map<String, Value>>,
 }
 
+/// A row about to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct RowWrite<'a> {
+    /// The row as it stands; absent when it is new.
+    pub before: Option<&'a crate::record::Record>,
+    /// The row as it would be; absent when it goes.
+    pub after: Option<&'a crate::record::Record>,
+}
+
+/// What refuses to write a row, whichever way the change comes: by a tool, along a reference, by a merge, an undo or a redo.
+/// A [`Rule`] sees what its family is asked to do; a guard sees every single row at the moment of its change, when a parent
+/// still is what it was then, and completes nothing. [`Kept`] looks at the end of the call.
+pub type Guard = for<'a> fn(&'a mut Ctx, RowWrite<'a>) -> BoxFuture<'a, Result<()>>;
+
 /// One table, with everything the kit must know of it.
 ///
 /// Beside the columns named here every table has `id`, `tenant_id`, `version`, `created_at`, `updated_at`;
@@ -79,6 +93,8 @@ pub struct Table {
     pub rule: Option<Rule>,
     /// Checked after each call that changed rows, whatever changed them.
     pub kept: Option<Kept>,
+    /// Asked before each write of a row, whichever way it comes.
+    pub guard: Option<Guard>,
 }
 
 impl Table {
@@ -95,6 +111,7 @@ impl Table {
             merged_into: None,
             rule: None,
             kept: None,
+            guard: None,
         }
     }
     /// Rows have no number.
@@ -125,6 +142,11 @@ impl Table {
     /// What must hold after every call that changed rows.
     pub const fn keeping(mut self, kept: Kept) -> Self {
         self.kept = Some(kept);
+        self
+    }
+    /// What may refuse each write of a row, whichever way it comes.
+    pub const fn guard(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
         self
     }
     /// The column called `name`.

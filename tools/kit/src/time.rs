@@ -153,6 +153,16 @@ impl Date {
         text.parse::<jiff::civil::Date>().map(Self).map_err(|_| expected())
     }
 
+    /// So many months later; the last day of a month where that one has fewer days. None at the end of time.
+    pub fn plus_months(self, months: i64) -> Option<Self> {
+        self.0.checked_add(jiff::Span::new().try_months(months).ok()?).ok().map(Self)
+    }
+
+    /// Its year.
+    pub fn year(self) -> i16 {
+        self.0.year()
+    }
+
     /// Days since 2000-01-01, PostgreSQL's binary form.
     pub(crate) fn postgres_days(self) -> i32 {
         POSTGRES_EPOCH.until(self.0).map_or(0, |span| span.get_days())
