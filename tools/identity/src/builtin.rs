@@ -65,6 +65,7 @@ const USER: &[&str] = &[
     "audit_logs.undo_self",
     "audit_logs.view_self",
     "auth.users.list",
+    "calendar.view",
     "contracts.view",
     "customers.activities.*",
     "customers.companies.manage",
@@ -72,6 +73,8 @@ const USER: &[&str] = &[
     "customers.contacts.*",
     "customers.people.manage",
     "customers.people.view",
+    "finance.transfer",
+    "messaging.*",
     "organize.*",
 ];
 
@@ -127,9 +130,12 @@ const SALES: &[&str] = &[
     "customers.contacts.*",
     "customers.people.manage",
     "customers.people.view",
+    "finance.transfer",
     "measurements.create",
     "measurements.edit",
     "measurements.view",
+    "messaging.*",
+    "warehouse.view",
 ];
 
 /// All built-in roles, in the order in which they get their numbers.

@@ -574,7 +574,10 @@ impl Ctx {
                 shown.insert("record".into(), json!(change.table.noun));
                 shown.insert("id".into(), json!(change.id));
                 shown.insert("event".into(), json!(event));
-                shown.insert("fields".into(), differences(change.before.as_ref(), change.after.as_ref()));
+                shown.insert(
+                    "fields".into(),
+                    shown_differences(change.table, change.before.as_ref(), change.after.as_ref()),
+                );
                 Value::Object(shown)
             })
             .collect()
@@ -599,6 +602,19 @@ impl Ctx {
             .collect();
         if texts.is_empty() { "nothing changes".to_owned() } else { texts.join(", ") }
     }
+}
+
+/// What differs between two snapshots, as far as the record's own tools show it: hidden columns are no one's business.
+pub fn shown_differences(
+    table: &Table,
+    before: Option<&Map<String, Value>>,
+    after: Option<&Map<String, Value>>,
+) -> Value {
+    let mut differences = differences(before, after);
+    if let Some(fields) = differences.as_object_mut() {
+        fields.retain(|name, _| table.column(name).is_none_or(|column| !column.hidden));
+    }
+    differences
 }
 
 /// What differs between two snapshots: `{column: {before, after}}`, without the columns the kit itself keeps.

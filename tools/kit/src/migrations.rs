@@ -19,6 +19,11 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_tasks"),
     migration!(8, "0008_news"),
     migration!(9, "0009_super_admin"),
+    migration!(10, "0010_finance"),
+    migration!(11, "0011_warehouse"),
+    migration!(12, "0012_calendar"),
+    migration!(13, "0013_measurements"),
+    migration!(14, "0014_messages"),
 ];
 
 #[cfg(test)]

@@ -124,7 +124,8 @@ impl ListQuery {
             (_, Some(column)) => (column, &mut self.to),
             _ => return None,
         };
-        let (column, parsed) = match self.table.column(column).filter(|column| column.range) {
+        let known = self.table.columns.iter().find(|known| known.name == column || known.range_alias == Some(column));
+        let (column, parsed) = match known.filter(|column| column.range) {
             Some(column) => (column.name, column.parse(value)),
             None if column == "created_at" => ("created_at", Column::instant("created_at", "").parse(value)),
             None if column == "updated_at" => ("updated_at", Column::instant("updated_at", "").parse(value)),
