@@ -15,6 +15,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod calendar;
 mod clients;
 mod completion;
 mod conformance;
@@ -23,12 +24,15 @@ mod corpus;
 mod crm;
 mod dialogue;
 mod dice;
+mod finance;
 mod generated;
 mod http;
 mod identity;
 mod kill;
 mod login;
 mod malformed;
+mod measurements;
+mod messages;
 mod news;
 mod oauth;
 mod openrpc;
@@ -45,6 +49,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod warehouse;
 mod websocket;
 mod work;
 mod world;

@@ -14,22 +14,27 @@ use crate::process::soon;
 use crate::support::Tester;
 
 /// Calls at once.
-const CROWD: usize = 32;
+pub const CROWD: usize = 32;
 
-fn rounds(what: &str) -> (u32, Dice) {
+pub fn rounds(what: &str) -> (u32, Dice) {
     let (seed, rounds) = (seed(), times("BUREAU_ROUNDS", 10));
     println!("{what}: {rounds} rounds of {CROWD} calls, seed {seed}");
     (rounds, Dice::new(seed))
 }
 
 /// Carries out calls that all begin at the same moment; answers what came of each, in their order.
-async fn at_once(tester: &Tester, calls: impl IntoIterator<Item = (&'static str, Value)>) -> Vec<(Value, bool)> {
+pub async fn at_once(tester: &Tester, calls: impl IntoIterator<Item = (&'static str, Value)>) -> Vec<(Value, bool)> {
+    all_at_once(calls.into_iter().map(|(tool, arguments)| (tester.clone(), tool, arguments))).await
+}
+
+/// The same, each call by somebody of its own.
+pub async fn all_at_once(calls: impl IntoIterator<Item = (Tester, &'static str, Value)>) -> Vec<(Value, bool)> {
     let calls: Vec<_> = calls.into_iter().collect();
     let barrier = Arc::new(Barrier::new(calls.len()));
     let tasks: Vec<_> = calls
         .into_iter()
-        .map(|(tool, arguments)| {
-            let (tester, barrier) = (tester.clone(), barrier.clone());
+        .map(|(tester, tool, arguments)| {
+            let barrier = barrier.clone();
             tokio::spawn(async move {
                 barrier.wait().await;
                 tester.call(tool, arguments).await
@@ -44,7 +49,7 @@ async fn at_once(tester: &Tester, calls: impl IntoIterator<Item = (&'static str,
 }
 
 /// The answers of calls that succeeded, and the codes of those that did not.
-fn sorted(outcomes: &[(Value, bool)]) -> (Vec<&Value>, BTreeSet<&str>) {
+pub fn sorted(outcomes: &[(Value, bool)]) -> (Vec<&Value>, BTreeSet<&str>) {
     let done = outcomes.iter().filter(|(_, is_error)| !is_error).map(|(answer, _)| answer).collect();
     let refused =
         outcomes.iter().filter(|(_, is_error)| *is_error).map(|(answer, _)| answer["code"].as_str().unwrap()).collect();

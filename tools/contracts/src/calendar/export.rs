@@ -33,9 +33,10 @@ struct ExportInput {
     /// Only events that begin at or after this instant.
     #[serde(alias = "dateFrom")]
     date_from: Option<Instant>,
-    /// Only events that begin at or before this instant.
+    /// Only events that begin at or before this instant; a plain date means all of that day.
     #[serde(alias = "dateTo")]
-    date_to: Option<Instant>,
+    #[schemars(with = "Option<Instant>")]
+    date_to: Option<String>,
     /// Only events of this kind.
     typ: Option<String>,
 }
@@ -62,7 +63,8 @@ async fn export(ctx: &mut Ctx, input: ExportInput) -> Result<Exported> {
     if let Some(from) = input.date_from {
         sql.push(" AND data >= ").bind(from);
     }
-    if let Some(to) = input.date_to {
+    if let Some(to) = input.date_to.filter(|to| !to.is_empty()) {
+        let to = Instant::parse_end(&to).map_err(|wrong| Error::invalid("/date_to", wrong))?;
         sql.push(" AND data <= ").bind(to);
     }
     if let Some(typ) = input.typ.filter(|typ| !typ.is_empty()) {

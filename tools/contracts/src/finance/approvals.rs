@@ -69,6 +69,7 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
         if draft.event == Event::Delete {
             return Ok(());
         }
+        transactions::refuse_approved(ctx, &transaction).await?;
         let organization = Val::from(transaction.organization_id);
         if draft.values.get("organization_id").is_some_and(|given| *given != organization) {
             return Err(Error::invalid("/organization_id", "is always the one of the transaction; leave it out"));

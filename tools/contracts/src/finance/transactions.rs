@@ -285,7 +285,7 @@ fn complete(ctx: &Ctx, before: Option<&Record>, values: &mut Values) -> Result<(
 }
 
 /// Inferred: an approved transaction is closed (peers.md §1.24).
-async fn refuse_approved(ctx: &mut Ctx, transaction: &Record) -> Result<()> {
+pub(super) async fn refuse_approved(ctx: &mut Ctx, transaction: &Record) -> Result<()> {
     let Some(at) = transaction.get::<Option<Instant>>("zatwierdzona_at")? else { return Ok(()) };
     let by = match transaction.id_of("zatwierdzil_id") {
         Some(user) => format!(" by {}", super::cash::name_of(ctx, user).await?),
@@ -358,12 +358,15 @@ fn refuse_own_release(transaction: &Record, values: &Values) -> Result<()> {
 
 /// Nobody approves what they recorded or changed, or what is on their own name.
 pub(super) fn refuse_own(transaction: &Record, reviewer: Uuid) -> Result<()> {
-    let own =
-        [("autor_id", "recorded it"), ("zmienil_id", "changed it last"), ("uzytkownik_id", "it is on their own name")];
+    let own = [
+        ("autor_id", "was recorded by this person"),
+        ("zmienil_id", "was last changed by this person"),
+        ("uzytkownik_id", "is on this person's own name"),
+    ];
     let found = own.iter().find(|(column, _)| transaction.id_of(column) == Some(reviewer));
     found.map_or(Ok(()), |(_, why)| {
         Err(Error::forbidden(format!(
-            "Nobody approves their own transaction: of transaction {} this person {why}. Ask someone else with \
+            "Nobody approves their own transaction: transaction {} {why}. Ask someone else with \
              finance.approve; approval_create puts it into their queue.",
             number(transaction)
         )))
@@ -416,9 +419,8 @@ async fn approve(ctx: &mut Ctx, input: ApproveInput) -> Result<Approved> {
     Ok(Approved { ok: true, id: transaction.id, zatwierdzona_at: now, zatwierdzil_id: reviewer })
 }
 
-/// Makes a transaction wait for approval, so that it does not count until then.
+/// Makes a transaction that is not approved wait for approval, so that it does not count until then.
 pub(super) async fn suspend(ctx: &mut Ctx, transaction: &Record) -> Result<()> {
-    refuse_approved(ctx, transaction).await?;
     let mut movements = Movements::default();
     Weight::of(transaction)?.leave(&mut movements)?;
     movements.carry_out(ctx).await?;

@@ -10,6 +10,7 @@ use crate::page;
 use crate::schema::unknown_field;
 use crate::sql::Sql;
 use crate::table::{Column, Input, Table, Type, shown};
+use crate::time::Instant;
 use crate::value::Val;
 
 /// What a list asks for.
@@ -131,8 +132,14 @@ impl ListQuery {
             None if column == "updated_at" => ("updated_at", Column::instant("updated_at", "").parse(value)),
             None => return None,
         };
+        let end = name.ends_with("_to").then(|| value.as_str()).flatten();
         Some(parsed.and_then(|input| match input {
             Input::Val(value) => {
+                // A plain date at the end of a range means all of that day.
+                let value = match (value, end) {
+                    (Val::Instant(_), Some(end)) => Val::Instant(Instant::parse_end(end)?),
+                    (value, _) => value,
+                };
                 list.push((column, value));
                 Ok(())
             }
