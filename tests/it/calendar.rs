@@ -183,9 +183,6 @@ async fn events_are_exported_as_icalendar() {
     let narrow = owner.with_token(minted["session_token"].as_str().unwrap());
     let hidden = narrow.ok("calendar_export", json!({})).await["ics"].as_str().unwrap().to_owned();
     assert!(hidden.contains("\r\nSUMMARY:montaz_kuchni\r\n"), "{hidden}");
-    if let Ok(path) = std::env::var("BUREAU_ICS") {
-        std::fs::write(path, ics).unwrap();
-    }
 }
 
 /// 32 bookings of one worker at once, all around the same hour: whatever came of them, none overlap.
