@@ -1,6 +1,9 @@
 //! The index of the product: every toolset, every table, and what a client sees first.
 
+use std::sync::Arc;
+
 use bureau_kit::discovery;
+use bureau_kit::mail::Letter;
 use bureau_kit::registry::{Registry, Toolset};
 use bureau_kit::table::Table;
 
@@ -11,6 +14,7 @@ pub fn toolsets() -> Vec<Toolset> {
     toolsets.extend(bureau_crm::toolsets());
     toolsets.extend(bureau_contracts::toolsets());
     toolsets.extend(bureau_work::toolsets());
+    toolsets.extend(bureau_platform::toolsets());
     // Worksection's eleven actions belong together, though each acts on the tables of its own group.
     let worksection =
         [bureau_identity::worksection_tools(), bureau_crm::worksection_tools(), bureau_work::worksection_tools()];
@@ -24,7 +28,19 @@ pub fn toolsets() -> Vec<Toolset> {
 
 /// Every described table.
 pub fn tables() -> Vec<&'static Table> {
-    [bureau_identity::TABLES, bureau_crm::TABLES, bureau_contracts::TABLES, bureau_work::TABLES].concat()
+    [
+        bureau_identity::TABLES,
+        bureau_crm::TABLES,
+        bureau_contracts::TABLES,
+        bureau_work::TABLES,
+        bureau_platform::TABLES,
+    ]
+    .concat()
+}
+
+/// Every mail that can be sent.
+pub fn letters() -> Vec<Arc<dyn Letter>> {
+    [bureau_identity::letters(), bureau_platform::letters()].concat()
 }
 
 /// The registry of the running server.
@@ -79,6 +95,9 @@ pub fn described(entry: &bureau_kit::registry::Entry) -> serde_json::Map<String,
     object.insert("toolset".into(), json!(entry.toolset));
     object.insert("effect".into(), json!(entry.tool.effect));
     object.insert("rights".into(), json!(entry.tool.rights));
+    if entry.tool.public {
+        object.insert("public".into(), json!(true));
+    }
     if !entry.tool.aliases.is_empty() {
         object.insert("aliases".into(), json!(entry.tool.aliases));
     }

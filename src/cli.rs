@@ -4,6 +4,7 @@ mod call;
 mod config;
 mod doctor;
 mod oauth;
+mod outside;
 mod serve;
 mod token;
 
@@ -80,6 +81,21 @@ impl DatabaseArgs {
             }),
         }
     }
+}
+
+/// What is written down of reads.
+#[derive(Debug, Clone, Args)]
+struct AuditArgs {
+    /// Whether looks at single records are logged (access_log_list): on or off. Changes always are.
+    #[arg(
+        long,
+        env = "BUREAU_ACCESS_LOG",
+        default_value = "on",
+        action = clap::ArgAction::Set,
+        value_parser = BoolishValueParser::new(),
+        value_name = "ON|OFF"
+    )]
+    access_log: bool,
 }
 
 /// What is switched on. Whatever is given narrows; a server's clients can narrow further.

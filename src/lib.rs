@@ -14,6 +14,7 @@ pub mod feed;
 pub mod http;
 pub mod limits;
 pub mod listing;
+pub mod mail;
 pub mod mcp;
 pub mod oauth;
 pub mod open;

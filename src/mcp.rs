@@ -297,7 +297,7 @@ async fn principal(
 ) -> std::result::Result<Arc<bureau_kit::rights::Principal>, ErrorObjectOwned> {
     let shown =
         caller.shown.as_ref().ok_or_else(|| error(UNAUTHENTICATED, "No credential came with the connection"))?;
-    bureau.principal(shown).await.map_err(|cause| protocol_error(&cause))
+    bureau.principal_at(shown, caller.origin.address).await.map_err(|cause| protocol_error(&cause))
 }
 
 /// An error of the gate that no tool result can carry.

@@ -9,6 +9,7 @@ use bureau_kit::error::{Error, Result};
 use bureau_kit::gate::Bureau;
 use bureau_kit::id::Ids;
 use bureau_kit::time::Clock;
+use bureau_kit::vault::KeySource;
 
 use crate::catalog;
 
@@ -23,14 +24,22 @@ pub struct Opened {
 
 /// Opens a database, brings it to the newest schema, and founds a company when there is none.
 pub async fn open(location: &Location) -> Result<Opened> {
-    open_with(location, Clock::System, Ids::system()).await
+    let opened = open_with(location, Clock::System, Ids::system()).await?;
+    opened.bureau.keep_access_log();
+    opened.bureau.keep_uses();
+    Ok(opened)
 }
 
-/// The same with a clock and ids of the caller's choice, for tests.
+/// The same with a clock and ids of the caller's choice, for tests. Nothing runs beside the calls: the log of reads is written
+/// when somebody looks into it, or asks for it.
 pub async fn open_with(location: &Location, clock: Clock, ids: Ids) -> Result<Opened> {
     let db = Db::open(location, MIGRATIONS).await?;
     let registry = catalog::registry().map_err(Error::internal)?;
     let bureau = Bureau::new(registry, db, clock, ids);
+    if let Location::Sqlite(path) = location {
+        // Not in the database, and so in no copy of it.
+        bureau.vault.configure(KeySource::File(path.with_file_name("secret.key")));
+    }
     let founded = founding::found(&bureau, request("My company", "owner@example.com", "Owner")).await?;
     Ok(Opened { bureau, founded })
 }

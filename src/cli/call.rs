@@ -7,7 +7,8 @@ use bureau_kit::registry::Entry;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential, say};
+use super::outside::TrustArgs;
+use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential, say};
 use crate::catalog;
 use crate::open;
 use crate::rpc::INVALID_PARAMS;
@@ -23,6 +24,10 @@ pub(super) struct CallArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database, also when one is named.
     #[arg(long, env = "BUREAU_URL", value_name = "URL")]
     url: Option<String>,
@@ -79,6 +84,7 @@ fn read_arguments(given: &str) -> Result<Map<String, Value>, Failure> {
 async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Value, bool), Failure> {
     let (selection, _) = args.selection.selection()?;
     let opened = open::open(&args.database.location()?).await?;
+    args.trust.configure(&opened.bureau);
     let call = Call {
         tool: args.tool.clone(),
         arguments,
@@ -87,7 +93,10 @@ async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Va
         origin: Origin { transport: "cli", ..Origin::default() },
         dialogue: bureau_kit::dialogue::Dialogue::default(),
     };
-    match opened.bureau.call(call).await {
+    opened.bureau.log_reads(args.audit.access_log);
+    let outcome = opened.bureau.call(call).await;
+    opened.bureau.close().await;
+    match outcome {
         Outcome::Done { body, is_error } => {
             let body = serde_json::from_slice(&body).map_err(|error| Failure::start(error.to_string()))?;
             Ok((body, is_error))

@@ -33,6 +33,11 @@ impl OAuthArgs {
         Ok(Some(Arc::new(server)))
     }
 
+    /// The address by which people and clients reach this server, where it was named.
+    pub(super) fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
+    }
+
     /// The host name of the public address: requests may be addressed to it.
     pub(super) fn public_host(&self) -> Result<Option<String>, Failure> {
         let Some(text) = &self.public_url else { return Ok(None) };

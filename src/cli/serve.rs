@@ -9,7 +9,8 @@ use clap::builder::BoolishValueParser;
 use tokio::sync::watch;
 
 use super::oauth::OAuthArgs;
-use super::{DatabaseArgs, Failure, SelectionArgs, local_credential, say};
+use super::outside::{OutsideArgs, TrustArgs, tell_waiting};
+use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, local_credential, say};
 use crate::http;
 use crate::mcp::{self, Confirm, Server};
 use crate::open::{self, Opened};
@@ -30,6 +31,8 @@ pub(super) struct ServeArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// Fill an empty database with a believable company to try things on.
     #[arg(long, env = "BUREAU_DEMO", value_parser = BoolishValueParser::new())]
     demo: bool,
@@ -41,6 +44,10 @@ pub(super) struct ServeArgs {
     allowed_host: Vec<String>,
     #[command(flatten)]
     oauth: OAuthArgs,
+    #[command(flatten)]
+    outside: OutsideArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Speak TLS with the certificate chain in this PEM file; it is read again when it changes, and at SIGHUP.
     #[arg(long, env = "BUREAU_TLS_CERT", value_name = "PATH", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -64,6 +71,15 @@ pub(super) struct StdioArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    outside: OutsideArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// The address by which people reach a server on this database, such as https://bureau.example.com: mails link to it.
+    #[arg(long, env = "BUREAU_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    #[command(flatten)]
+    audit: AuditArgs,
     /// When the person behind the client is asked before destructive work is kept, where the client can ask one.
     #[arg(long, env = "BUREAU_CONFIRM", value_enum, default_value_t, value_name = "WHEN")]
     confirm: Confirm,
@@ -98,6 +114,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let public_host = args.oauth.public_host()?;
     let stops = stop_requests();
     let Opened { bureau, founded } = open::open(&location).await?;
+    bureau.log_reads(args.audit.access_log);
     let fresh = founded.is_some();
     let token = match (founded, args.demo) {
         (Some(founded), false) => Some(founded.token),
@@ -131,6 +148,9 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
             );
         }
     }
+    let reached = args.oauth.public_url().or(places.first().map(|place| place.url.as_str())).unwrap_or_default();
+    args.trust.configure(&bureau);
+    let dispatcher = args.outside.dispatcher(&bureau, reached)?;
     let options = http::Options {
         selection,
         list_all,
@@ -142,9 +162,12 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
         ..http::Options::default()
     };
     let server = Server::with(bureau.clone(), mcp_options(args.confirm)).map_err(Failure::start)?;
+    tell_waiting(&bureau).await;
+    let carrying = tokio::spawn(dispatcher.run(asked(stops.clone(), 1)));
     let served = async {
         http::serve(server, options, listeners, asked(stops.clone(), 1)).await;
-        bureau.db.close().await;
+        ended(carrying).await;
+        bureau.close().await;
     };
     tokio::select! {
         () = served => {}
@@ -231,6 +254,7 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
     let Opened { bureau, founded } = open::open(&location).await?;
+    bureau.log_reads(args.audit.access_log);
     if founded.is_some() {
         // Whoever starts this holds the file and acts as its owner: no token is needed, and none is shown.
         tracing::info!(
@@ -238,12 +262,33 @@ pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
             "a company was founded in the empty database; `bureau token create` makes tokens for it"
         );
     }
+    if args.outside.sends_mail() && args.public_url.is_none() {
+        return Err(Failure::usage("Mails link to a server that people reach: name its address with --public-url."));
+    }
+    args.trust.configure(&bureau);
+    let dispatcher = args.outside.dispatcher(&bureau, args.public_url.as_deref().unwrap_or_default())?;
     let server = Server::with(bureau.clone(), mcp_options(args.confirm)).map_err(Failure::start)?;
+    let (end, ending) = watch::channel(());
+    let carrying = tokio::spawn(dispatcher.run(gone(ending)));
     let options = stdio::Options { shown: local_credential(), selection, list_all };
     let input = tokio::io::BufReader::with_capacity(64 * 1024, tokio::io::stdin());
-    stdio::serve(server, options, input, tokio::io::stdout(), asked(stop_requests(), 1)).await?;
-    bureau.db.close().await;
-    Ok(())
+    let served = stdio::serve(server, options, input, tokio::io::stdout(), asked(stop_requests(), 1)).await;
+    drop(end);
+    ended(carrying).await;
+    bureau.close().await;
+    Ok(served?)
+}
+
+/// Resolves once the other end is dropped.
+async fn gone(mut ending: watch::Receiver<()>) {
+    while ending.changed().await.is_ok() {}
+}
+
+/// Waits for the end of what carries the outbox.
+async fn ended(carrying: tokio::task::JoinHandle<()>) {
+    if let Err(error) = carrying.await {
+        tracing::error!(%error, "the carrying of the outbox ended by itself");
+    }
 }
 
 pub(super) async fn fill(args: FillArgs) -> Result<(), Failure> {

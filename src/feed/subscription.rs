@@ -120,7 +120,7 @@ impl Feed {
 
 async fn principal(bureau: &Bureau, caller: &Caller) -> Result<Arc<Principal>> {
     let missing = || Error::unauthenticated("No credential came with the connection");
-    bureau.principal(caller.shown.as_ref().ok_or_else(missing)?).await
+    bureau.principal_at(caller.shown.as_ref().ok_or_else(missing)?, caller.origin.address).await
 }
 
 fn shown(service: &Service, caller: &Caller, principal: &Principal) -> Shown {

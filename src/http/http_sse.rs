@@ -125,7 +125,7 @@ pub(super) async fn take(State(app): State<App>, request: Request) -> HttpRespon
 /// Whose connection it is: its messages must come from the same user or key.
 async fn owner(app: &App, caller: &Caller) -> Result<Owner, Refused> {
     let Some(shown) = &caller.shown else { return Err(Box::new(unauthenticated("null", NO_TOKEN))) };
-    match app.server.bureau.principal(shown).await {
+    match app.server.bureau.principal_at(shown, caller.origin.address).await {
         Ok(principal) => Ok((principal.tenant_id, principal.actor_id())),
         Err(cause) => Err(Box::new(unauthenticated("null", cause.message()))),
     }

@@ -137,7 +137,7 @@ impl Incoming<'_> {
     /// A session whose caller is still somebody.
     async fn known_session(&self) -> Result<Arc<Session>, Refused> {
         if let Some(shown) = &self.caller.shown
-            && let Err(cause) = self.app.server.bureau.principal(shown).await
+            && let Err(cause) = self.app.server.bureau.principal_at(shown, self.caller.origin.address).await
         {
             return Err(Box::new(super::unauthenticated("null", cause.message())));
         }

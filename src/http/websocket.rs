@@ -50,7 +50,7 @@ async fn upgrade(app: &App, request: Request) -> Result<HttpResponse, Refused> {
     let (caller, peer, account) = Incoming::caller(app, Face::Plain, None, &head).await?;
     let Some(shown) = caller.shown.clone() else { return Err(Box::new(unauthenticated("null", NO_TOKEN))) };
     // Known to the limits is also who was good before: here the token is looked at itself.
-    if let Err(cause) = app.server.bureau.principal(&shown).await {
+    if let Err(cause) = app.server.bureau.principal_at(&shown, caller.origin.address).await {
         app.fairness.failed(peer);
         app.fairness.forget(&shown);
         return Err(Box::new(unauthenticated("null", cause.message())));

@@ -213,8 +213,12 @@ impl Exchange {
         };
         let principal = match &self.caller.shown {
             Some(shown) => {
-                let principal =
-                    self.service.bureau.principal(shown).await.map_err(|cause| super::protocol_error(&cause))?;
+                let principal = self
+                    .service
+                    .bureau
+                    .principal_at(shown, self.caller.origin.address)
+                    .await
+                    .map_err(|cause| super::protocol_error(&cause))?;
                 (principal.tenant_id, principal.actor_id())
             }
             None => Default::default(),

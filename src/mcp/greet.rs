@@ -109,7 +109,7 @@ pub(super) async fn open_session(
         .shown
         .as_ref()
         .ok_or_else(|| bureau_kit::error::Error::unauthenticated("No credential came with the connection"))?;
-    let principal = service.bureau.principal(shown).await?;
+    let principal = service.bureau.principal_at(shown, caller.origin.address).await?;
     let params: Value = serde_json::from_str(message.params_text()).unwrap_or_default();
     let client = params.get("clientInfo").and_then(|client| client.get("name")).and_then(Value::as_str);
     let capabilities = Capabilities::of(params.get("capabilities").unwrap_or(&Value::Null));

@@ -183,6 +183,7 @@ async fn lists_show_what_the_caller_may_read() {
             "bureau://project/{id}",
             "bureau://tasklist/{id}",
             "bureau://task_status/{id}",
+            "bureau://webhook/{id}",
         ]
     );
     let mut without = owner.clone();
@@ -430,7 +431,7 @@ async fn an_extension_adds_its_own() {
     let ask = async |method: &str, params: Value| asked_of(&server, &owner, STATELESS, method, params).await;
     for (method, member, count, last) in [
         ("resources/list", "resources", 4, "one"),
-        ("resources/templates/list", "resourceTemplates", 17, "book"),
+        ("resources/templates/list", "resourceTemplates", 18, "book"),
         ("prompts/list", "prompts", 7, "read_aloud"),
     ] {
         let listed = ask(method, json!({})).await.unwrap()[member].clone();

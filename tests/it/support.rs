@@ -11,6 +11,7 @@ use bureau_kit::gate::{Bureau, Call, Origin, Outcome, Selection};
 use bureau_kit::id::Ids;
 use bureau_kit::sql::Sql;
 use bureau_kit::time::{Clock, Instant};
+use bureau_kit::vault::KeySource;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -61,6 +62,10 @@ impl Tester {
         let clock = Clock::fixed(Instant::parse(START).unwrap());
         let opened = open::open_with(&database.location, clock, Ids::seeded(42)).await.unwrap();
         let founded = opened.founded.expect("a fresh database has no company");
+        if let Location::Postgres(_) = database.location {
+            // Beside a SQLite file the key is made by itself.
+            opened.bureau.vault.configure(KeySource::Given("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()));
+        }
         Self::owner(opened.bureau, founded, database)
     }
 

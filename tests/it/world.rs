@@ -28,6 +28,8 @@ const FOUNDATION: &[(&str, &str)] = &[
     ),
     ("user_create", r#"{"email": "zofia@example.com", "first_name": "Zofia", "last_name": "Lis", "role": "admin"}"#),
     ("user_create", r#"{"email": "piotr@example.com", "first_name": "Piotr", "last_name": "Mazur", "role": "user"}"#),
+    ("user_update", r#"{"id": "$users.0", "password": "Kuchnia1!"}"#),
+    ("role_create", r#"{"name": "Montaż", "features": ["organize.tasks.view"]}"#),
     ("company_create", r#"{"name": "Meble Żółć"}"#),
     (
         "person_create",
@@ -97,6 +99,10 @@ const FOUNDATION: &[(&str, &str)] = &[
     ("add_contact", r#"{"email": "hurt@example.org", "name": "Jan Hurt", "group": "Dostawcy"}"#),
     ("api_key_create", r#"{"name": "ci"}"#),
     ("session_create", r#"{"label": "agent", "ttl_minutes": 60}"#),
+    (
+        "webhook_create",
+        r#"{"url": "https://hooks.example.com/tags", "source_type": "tag", "kind": "*", "api_token": "hush"}"#,
+    ),
     ("tag_create", r#"{"name": "do cofnięcia"}"#),
     ("action_undo", r#"{"undo_token": "$done actions"}"#),
     ("tag_create", r#"{"name": "ostatni"}"#),
@@ -170,6 +176,11 @@ impl World {
                     let rows = ctx.rows(&sql).await?;
                     ids.insert(name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?);
                 }
+                let mut sql = Sql::new("SELECT id FROM outbox WHERE kind = 'webhook' AND tenant_id = ");
+                sql.bind(ctx.tenant_id()).push(" ORDER BY created_at, id");
+                let rows = ctx.rows(&sql).await?;
+                let deliveries = rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+                ids.insert("webhook deliveries", deliveries);
                 Ok(ids)
             })
         });
@@ -177,7 +188,7 @@ impl World {
     }
 
     /// The record that `table` or `table.N` names.
-    fn id(&self, name: &str) -> Uuid {
+    pub fn id(&self, name: &str) -> Uuid {
         let (table, place) = name.split_once('.').unwrap_or((name, ""));
         let ids = self.ids.get(table).unwrap_or_else(|| panic!("there is no table {table}"));
         let id = if place.is_empty() { ids.last() } else { ids.get(place.parse::<usize>().unwrap()) };
@@ -264,4 +275,24 @@ pub fn id_places(value: &Value) -> Vec<String> {
     let mut places = Vec::new();
     walk(value, "", &mut places);
     places
+}
+
+fn with(arguments: &Value, name: &str, value: Value) -> Value {
+    let mut arguments = arguments.clone();
+    arguments[name] = value;
+    arguments
+}
+
+/// The tool's reserved arguments stand beside its own; an executor passes those of the tool it runs.
+pub fn with_reserved(entry: &Entry, arguments: &Value, name: &str, value: Value) -> Value {
+    if entry.tool.name.starts_with("tool_call_") {
+        with(arguments, "arguments", with(&arguments["arguments"], name, value))
+    } else {
+        with(arguments, name, value)
+    }
+}
+
+/// The same call with `dry_run`, where that means something to the tool.
+pub fn dry(entry: &Entry, arguments: &Value) -> Value {
+    if entry.tool.writes() { with_reserved(entry, arguments, "dry_run", json!(true)) } else { arguments.clone() }
 }

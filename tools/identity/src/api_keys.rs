@@ -1,26 +1,31 @@
 //! API keys: lasting credentials of a user, or of a program that stands for itself.
 
+use bureau_kit::access::WEB_TOKEN;
+use bureau_kit::address::AddressRange;
 use bureau_kit::prelude::*;
 use bureau_kit::rights::{Credential, features_of};
 use bureau_kit::token::{self, TokenKind};
 
 use crate::grants::{self, texts};
-use crate::roles;
 use crate::sessions::{self, SESSIONS, ancestry_of, list_of};
 use crate::users::User;
+use crate::{api_key_rows, api_key_update, roles};
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
-        family::list("api_key_list", "api_keys.view", &API_KEYS)
+        Tool::read("api_key_list", "api_keys.view", api_key_rows::list)
             .title("List API keys")
             .about(
-                "List the API keys of the tenant with owner, first letters, limits and expiry; never the keys themselves. \
-                 Session tokens are session_list.",
+                "List the API keys of the tenant with owner, first letters, limits, expiry and last use; never the keys \
+                 themselves. Session tokens are session_list.",
             )
             .synonyms("tokens credentials integrations klucze api tokeny ключі api токени"),
-        family::show("api_key_show", "api_keys.view", &API_KEYS)
+        Tool::read("api_key_show", "api_keys.view", api_key_rows::show)
             .title("Show an API key")
-            .about("Show one API key with owner, limits and expiry; never the key itself.")
+            .about(
+                "Show one API key with owner, limits, expiry, last use and how many sessions made from it are open; never the \
+                 key itself.",
+            )
             .synonyms("token credential klucz api токен ключ"),
         Tool::create("api_key_create", "api_keys.create", create)
             .irreversible("a key that was handed out is ended by api_key_delete")
@@ -28,10 +33,18 @@ pub(crate) fn tools() -> Vec<Tool> {
             .shown_once("secret")
             .title("Create an API key")
             .about(
-                "Make a lasting API key for yourself or another user, limited to some features if you like. It can never do more \
-                 than you hold. The key is shown once. For a single task or agent use session_create.",
+                "Make a lasting API key for yourself or another user, limited to some features or addresses if you like. It can \
+                 never do more than you hold. The key is shown once. For a single task or agent use session_create.",
             )
             .synonyms("token credential integration utwórz klucz api створити ключ api токен"),
+        Tool::update("api_key_update", "api_keys.edit", api_key_update::update)
+            .on(&API_KEYS)
+            .title("Change an API key")
+            .about(
+                "Rename an API key, switch it off and on, narrow its features, set its expiry, or tie it to addresses. Features \
+                 are only narrowed; for wider ones make another key. Counts at the next call, also for what was made from it.",
+            )
+            .synonyms("disable enable restrict ip allow list expiry zmień klucz api wyłącz adresy змінити ключ api вимкнути"),
         Tool::delete("api_key_delete", "api_keys.delete", delete)
             .irreversible("only the hash of a key is kept, so it cannot come back")
             .on(&API_KEYS)
@@ -48,6 +61,9 @@ impl Kind for ApiKey {
     const TABLE: &'static Table = &API_KEYS;
 }
 
+/// How a key is shown (Intum): as it is, or only by a token of at most 24 hours that is signed with it.
+pub(crate) const KINDS: &[&str] = &["api_token", WEB_TOKEN];
+
 pub(crate) static API_KEYS: Table = Table::new(
     "api_keys",
     "api_key",
@@ -63,6 +79,11 @@ pub(crate) static API_KEYS: Table = Table::new(
         Column::json("ancestry", "Sessions and keys it was made by, nearest first.").required().hidden(),
         Column::json("features", "Features it is limited to; null means all of the user's."),
         Column::instant("expires_at", "When it ends; null means never."),
+        Column::choice("kind", KINDS, "How it is shown: as it is, or by a token signed with it.")
+            .default("\"api_token\"")
+            .fixed(),
+        Column::flag("active", "Whether it may be used.").default("true"),
+        Column::json("allowed_addresses", "Addresses and ranges from which it may be used; null means all."),
     ],
 )
 .tenant_wide()
@@ -83,6 +104,10 @@ pub struct NewKey {
     pub organization_id: Option<Uuid>,
     /// When it ends.
     pub expires_at: Option<Instant>,
+    /// Whether it is shown only by tokens signed with it.
+    pub is_web_token: bool,
+    /// Addresses and ranges from which it may be used; none means all.
+    pub allowed_addresses: Option<Vec<String>>,
     /// Sessions and keys it is made by, nearest first: ending any of them ends it.
     pub ancestry: Vec<Uuid>,
 }
@@ -99,7 +124,9 @@ pub async fn mint_api_key(ctx: &mut Ctx, key: NewKey) -> Result<(Record, String)
         .with("organization_id", key.organization_id)
         .with("ancestry", json!(key.ancestry))
         .with("features", key.features.map(|features| json!(features)))
-        .with("expires_at", key.expires_at);
+        .with("expires_at", key.expires_at)
+        .with("kind", if key.is_web_token { WEB_TOKEN } else { "api_token" })
+        .with("allowed_addresses", key.allowed_addresses.map(|ranges| json!(ranges)));
     Ok((ctx.insert(&API_KEYS, values).await?, secret))
 }
 
@@ -121,6 +148,11 @@ struct CreateInput {
     roles: Option<Vec<String>>,
     /// When it ends; never when left out.
     expires_at: Option<Instant>,
+    /// Addresses and ranges from which it, and all that is made from it, may be used, such as 203.0.113.7 or 10.0.0.0/8. A
+    /// call over stdio or a socket file is as good as one from 127.0.0.1.
+    #[serde(alias = "allowed_ips")]
+    #[schemars(length(max = 100))]
+    allowed_addresses: Option<Vec<String>>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -141,6 +173,8 @@ struct Created {
     features: Option<Vec<String>>,
     /// When it ends; null means never.
     expires_at: Option<Instant>,
+    /// Addresses and ranges from which it may be used; null means all.
+    allowed_addresses: Option<Vec<String>>,
 }
 
 async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Created> {
@@ -151,6 +185,10 @@ async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Created> {
     if input.description.as_ref().is_some_and(|text| text.chars().count() > 1000) {
         return Err(Error::invalid("/description", "is longer than 1000 characters"));
     }
+    let allowed_addresses = match input.allowed_addresses {
+        Some(given) => ranges(&given)?,
+        None => None,
+    };
     let maker = Maker::of(ctx).await?;
     let expires_at = maker.end_of(ctx, input.expires_at)?;
     let own = ctx.principal().user_id;
@@ -178,6 +216,8 @@ async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Created> {
         features,
         organization_id,
         expires_at,
+        is_web_token: false,
+        allowed_addresses,
         ancestry: maker.ancestry,
     };
     let (record, secret) = mint_api_key(ctx, key).await?;
@@ -190,11 +230,35 @@ async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Created> {
         user_id: record.id_of("user_id").map(|id| id.to_string()),
         features: list_of(&record, "features")?,
         expires_at: record.get("expires_at")?,
+        allowed_addresses: list_of(&record, "allowed_addresses")?,
     })
 }
 
+/// Addresses and ranges in one form; an empty list is no limit.
+pub(crate) fn ranges(given: &[String]) -> Result<Option<Vec<String>>> {
+    if given.len() > MOST_ADDRESSES {
+        return Err(Error::invalid(
+            "/allowed_addresses",
+            format!("expected at most {MOST_ADDRESSES} addresses and ranges"),
+        ));
+    }
+    let mut found: Vec<String> = Vec::with_capacity(given.len());
+    for (index, text) in given.iter().enumerate() {
+        let range = AddressRange::parse(text)
+            .map_err(|message| Error::invalid(format!("/allowed_addresses/{index}"), message))?
+            .to_string();
+        if !found.contains(&range) {
+            found.push(range);
+        }
+    }
+    Ok(Some(found).filter(|found| !found.is_empty()))
+}
+
+/// Most addresses and ranges of one key.
+const MOST_ADDRESSES: usize = 100;
+
 /// Features and the features of roles, all of which the caller must hold; none when neither is given.
-async fn wanted_features(
+pub(crate) async fn wanted_features(
     ctx: &mut Ctx,
     features: Option<Vec<String>>,
     role_names: Option<Vec<String>>,

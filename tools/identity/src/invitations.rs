@@ -1,9 +1,15 @@
 //! Invitations: letting someone in by e-mail. At most one is active for an address.
 
+use bureau_kit::db::Tx;
+use bureau_kit::mail::{Draft, Letter, Request};
 use bureau_kit::prelude::*;
 use bureau_kit::token::{self, TokenKind};
 
+use crate::users::USERS;
 use crate::{grants, roles};
+
+/// Name of the mail's template.
+const TEMPLATE: &str = "invitation";
 
 /// An invitation.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ pub(crate) static INVITATIONS: Table = Table::new(
         Column::flag("is_staff", "Whether it makes a member of the staff.").computed(),
         Column::json("enrollment_config", "Settings of the enrolment, kept as given.").computed(),
         Column::text("redirect_to", "Where the person goes after accepting.").computed(),
-        Column::text("token_hash", "Hash of the token in the mail.").secret(),
+        Column::text("token_hash", "Hash of the token in the mail that was sent last.").secret(),
         Column::flag("auto_accept", "Whether the first log-in accepts it.").default("true").computed(),
         Column::flag("active", "Whether it can still be accepted.").default("true").computed(),
         Column::instant("accepted_at", "When it was accepted.").computed(),
@@ -107,7 +113,6 @@ pub async fn invite(ctx: &mut Ctx, invite: Invite) -> Result<Record> {
     if invite.is_staff || !matches!(code.as_str(), "user" | "guest") {
         grants::refuse_role(ctx, &role)?;
     }
-    let token = token::mint(TokenKind::Invitation);
     let values = Values::new()
         .with("email", invite.email.as_str())
         .with("email_folded", invite.email.folded())
@@ -117,20 +122,68 @@ pub async fn invite(ctx: &mut Ctx, invite: Invite) -> Result<Record> {
         .with("is_admin", invite.is_admin)
         .with("is_staff", invite.is_staff)
         .with("enrollment_config", invite.enrollment_config)
-        .with("redirect_to", invite.redirect_to.clone())
-        .with("token_hash", Val::Bytes(token::hash(&token).to_vec()));
+        .with("redirect_to", invite.redirect_to);
     let invitation = ctx.insert(&INVITATIONS, values).await?;
-    let inviter = ctx.principal().label.clone();
-    ctx.send_out(
-        "mail",
-        json!({
-            "template": "invitation",
-            "to": invite.email.as_str(),
-            "invitation_id": invitation.id,
-            "inviter": inviter,
-            "token": token,
-            "redirect_to": invite.redirect_to,
-        }),
-    );
+    let locale = own_locale(ctx).await?;
+    let beside = Map::from_iter([
+        ("to".to_owned(), json!(invite.email.as_str())),
+        ("inviter".to_owned(), json!(ctx.principal().label)),
+        ("locale".to_owned(), json!(locale)),
+    ]);
+    ctx.send_mail(TEMPLATE, invitation.id, beside);
     Ok(invitation)
+}
+
+/// The inviter's language: of somebody who is no user yet, no better one is known.
+async fn own_locale(ctx: &mut Ctx) -> Result<Option<String>> {
+    let Some(user) = ctx.principal().user_id else { return Ok(None) };
+    let mut sql = ctx.select("locale", &USERS);
+    sql.and_eq("id", user);
+    ctx.rows(&sql).await?.first().map_or(Ok(None), |row| row.get(0))
+}
+
+/// The mail that lets someone in.
+#[derive(Debug)]
+pub(crate) struct InvitationLetter;
+
+impl Letter for InvitationLetter {
+    fn template(&self) -> &'static str {
+        TEMPLATE
+    }
+
+    fn write<'a>(&'a self, tx: &'a mut Tx, request: &'a Request<'a>) -> BoxFuture<'a, Result<Option<Draft>>> {
+        Box::pin(async move {
+            let token = token::mint(TokenKind::Invitation);
+            let rows = tx
+                .query(&Sql::with(
+                    "UPDATE invitations SET token_hash = $1 WHERE tenant_id = $2 AND id = $3 AND active RETURNING email, user_id",
+                    [
+                        Val::Bytes(token::hash(&token).to_vec()),
+                        request.tenant_id.into(),
+                        request.subject_id.into(),
+                    ],
+                ))
+                .await?;
+            // Accepted or withdrawn meanwhile.
+            let Some(row) = rows.first() else { return Ok(None) };
+            let (to, user): (String, Option<Uuid>) = (row.get(0)?, row.get(1)?);
+            let rows = tx
+                .query(&Sql::with(
+                    "SELECT tenants.name, users.locale FROM tenants LEFT JOIN users ON users.tenant_id = tenants.id \
+                     AND users.id = $1 WHERE tenants.id = $2",
+                    [user.into(), request.tenant_id.into()],
+                ))
+                .await?;
+            let row = rows.first().ok_or_else(|| Error::internal("the tenant has no row"))?;
+            let (tenant, locale): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+            let beside = |name: &str| request.payload.get(name).and_then(Value::as_str).map(str::to_owned);
+            let inviter = beside("inviter").unwrap_or_else(|| tenant.clone());
+            Ok(Some(Draft {
+                to,
+                locale: locale.or_else(|| beside("locale")),
+                link: Some(format!("/console#invitation={token}")),
+                values: vec![("tenant", tenant), ("inviter", inviter)],
+            }))
+        })
+    }
 }

@@ -5,9 +5,14 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod acl;
+mod api_key_rows;
+mod api_key_update;
 mod api_keys;
 mod audit;
 mod builtin;
+mod connections;
+mod features;
 mod flag;
 pub mod founding;
 mod grants;
@@ -17,8 +22,12 @@ mod login;
 mod membership;
 mod oauth_subjects;
 mod organizations;
+mod password_reset;
+mod passwords;
 mod permissions;
 mod person_link;
+mod profile;
+mod role_write;
 mod roles;
 mod search_index;
 mod session_mint;
@@ -31,6 +40,9 @@ mod user_write;
 mod users;
 mod worksection;
 
+use std::sync::Arc;
+
+use bureau_kit::mail::Letter;
 use bureau_kit::prelude::*;
 
 pub use api_keys::{ApiKey, NewKey, mint_api_key};
@@ -58,7 +70,13 @@ pub const TABLES: &[&Table] = &[
     &sessions::SESSIONS,
     &oauth_subjects::OAUTH_SUBJECTS,
     &invitations::INVITATIONS,
+    &password_reset::PASSWORD_RESETS,
 ];
+
+/// The mails that this crate sends.
+pub fn letters() -> Vec<Arc<dyn Letter>> {
+    vec![Arc::new(invitations::InvitationLetter), Arc::new(password_reset::PasswordResetLetter)]
+}
 
 /// The tools, toolset by toolset. Worksection's own are in [`worksection_tools`], since three crates make up its toolset.
 pub fn toolsets() -> Vec<Toolset> {
@@ -69,9 +87,15 @@ pub fn toolsets() -> Vec<Toolset> {
             tools: [
                 organizations::tools(),
                 roles::tools(),
+                role_write::tools(),
+                acl::tools(),
+                features::tools(),
                 users::tools(),
                 login::tools(),
+                password_reset::tools(),
+                profile::tools(),
                 sessions::tools(),
+                connections::tools(),
                 api_keys::tools(),
                 oauth_subjects::tools(),
                 permissions::tools(),

@@ -139,7 +139,7 @@ async fn login(ctx: &mut Ctx, input: LoginInput) -> Result<LoggedIn> {
     }
     ctx.bureau().attempts.clear(("account", &address));
     let (session, token) = session_mint::mint(ctx, CreateInput::whole("Sign-in", LOGIN_MINUTES)).await?;
-    let session = SessionRow::of(ctx, &session)?;
+    let session = SessionRow::fresh(ctx, &session)?;
     Ok(LoggedIn {
         ok: true,
         token,
@@ -155,7 +155,8 @@ async fn login(ctx: &mut Ctx, input: LoginInput) -> Result<LoggedIn> {
     })
 }
 
-fn refuse_guessing(ctx: &Ctx, address: &str) -> Result<()> {
+/// Refuses when too many passwords were tried for this address of mail, or from the caller's network address.
+pub(crate) fn refuse_guessing(ctx: &Ctx, address: &str) -> Result<()> {
     let (attempts, now) = (&ctx.bureau().attempts, ctx.now());
     attempts.check(("account", address), FAILURES_OF_ACCOUNT, now)?;
     attempts.check(("network", ctx.origin().address), FAILURES_OF_ADDRESS, now)
@@ -163,13 +164,18 @@ fn refuse_guessing(ctx: &Ctx, address: &str) -> Result<()> {
 
 /// One text for an unknown address, a blocked user, a user without a password and a wrong password.
 fn refused(ctx: &Ctx, address: &str) -> Error {
-    let (attempts, now) = (&ctx.bureau().attempts, ctx.now());
-    attempts.count(("account", address), now);
-    attempts.count(("network", ctx.origin().address), now);
+    count_guess(ctx, address);
     Error::forbidden(
         "The e-mail or the password is wrong. Check both, or ask for a new password with password_reset_request.",
     )
     .with("reason", "bad_credentials")
+}
+
+/// One more wrong password.
+pub(crate) fn count_guess(ctx: &Ctx, address: &str) {
+    let (attempts, now) = (&ctx.bureau().attempts, ctx.now());
+    attempts.count(("account", address), now);
+    attempts.count(("network", ctx.origin().address), now);
 }
 
 /// The active users with this address and a password, of all tenants or of the named one.

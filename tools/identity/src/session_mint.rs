@@ -61,7 +61,7 @@ pub(crate) struct Created {
 
 pub(crate) async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Created> {
     let (session, token) = mint(ctx, input).await?;
-    let row = SessionRow::of(ctx, &session)?;
+    let row = SessionRow::fresh(ctx, &session)?;
     Ok(Created {
         session_token: token,
         expires_at: row.expires_at,

@@ -2,8 +2,10 @@
 //! Listing, refreshing and ending them; see `session_mint` for making them.
 
 use bureau_kit::prelude::*;
-use bureau_kit::rights::Credential;
+use bureau_kit::rights::{Credential, Principal};
+use bureau_kit::uses::Use;
 
+use crate::api_key_rows::{LastUse, uses_of};
 use crate::grants::texts;
 use crate::session_mint;
 
@@ -135,10 +137,24 @@ pub(crate) struct SessionRow {
     version: i64,
     /// When it was minted.
     created_at: Instant,
+    /// Its last use.
+    #[serde(flatten)]
+    last_use: LastUse,
 }
 
 impl SessionRow {
-    pub(crate) fn of(ctx: &Ctx, session: &Record) -> Result<Self> {
+    /// One session.
+    pub(crate) async fn one(ctx: &mut Ctx, session: &Record) -> Result<Self> {
+        let uses = uses_of(ctx, std::slice::from_ref(session)).await?;
+        Self::of(ctx, session, uses.get(&session.id))
+    }
+
+    /// A session that nobody can have used yet.
+    pub(crate) fn fresh(ctx: &Ctx, session: &Record) -> Result<Self> {
+        Self::of(ctx, session, None)
+    }
+
+    fn of(ctx: &Ctx, session: &Record, used: Option<&Use>) -> Result<Self> {
         let id = |column: &str| session.id_of(column).map(|id| id.to_string());
         Ok(Self {
             id: session.id.to_string(),
@@ -160,6 +176,7 @@ impl SessionRow {
             is_current: ctx.principal().credential == Credential::Session(session.id),
             version: session.version,
             created_at: session.created_at,
+            last_use: LastUse::of(used),
         })
     }
 }
@@ -177,13 +194,13 @@ pub(crate) fn ancestry_of(record: &Record) -> Result<Vec<Uuid>> {
 }
 
 /// The right to see and end everyone's sessions.
-const MANAGE: &str = "auth.sessions.manage";
+pub(crate) const MANAGE: &str = "auth.sessions.manage";
 
 /// Whether a session is the caller's own: itself, minted from the caller's token, or of the same user.
 ///
 /// Inferred: a session minted from another reaches only itself and what was minted from it. Otherwise a token made narrow
 /// for one task could end all the others of its user.
-fn is_own(ctx: &Ctx, session: &Record) -> Result<bool> {
+pub(crate) fn is_own(ctx: &Ctx, session: &Record) -> Result<bool> {
     let principal = ctx.principal();
     let same_user = principal.user_id.is_some() && session.id_of("user_id") == principal.user_id;
     Ok(match &principal.credential {
@@ -192,10 +209,17 @@ fn is_own(ctx: &Ctx, session: &Record) -> Result<bool> {
         {
             true
         }
-        Credential::Session(_) => principal.ancestry.is_empty() && same_user,
-        Credential::ApiKey(_) => principal.narrowing.features.is_none() && same_user,
-        Credential::OAuth(_) | Credential::LocalOwner | Credential::Nobody => same_user,
+        _ => reaches_all_of_user(principal) && same_user,
     })
+}
+
+/// Whether the caller's token reaches everything of its user: a narrow one reaches only itself and what was made from it.
+pub(crate) fn reaches_all_of_user(principal: &Principal) -> bool {
+    match &principal.credential {
+        Credential::Session(_) => principal.ancestry.is_empty(),
+        Credential::ApiKey(_) => principal.narrowing.features.is_none(),
+        Credential::OAuth(_) | Credential::LocalOwner | Credential::Nobody => true,
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -231,14 +255,8 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<SessionRow>> {
         if principal.may(&[MANAGE]) {
             return;
         }
-        // The same bounds as `is_own`.
-        let all_of_user = match &principal.credential {
-            Credential::Session(_) => principal.ancestry.is_empty(),
-            Credential::ApiKey(_) => principal.narrowing.features.is_none(),
-            Credential::OAuth(_) | Credential::LocalOwner | Credential::Nobody => true,
-        };
         sql.push(" AND (FALSE");
-        if let (true, Some(user)) = (all_of_user, principal.user_id) {
+        if let (true, Some(user)) = (reaches_all_of_user(&principal), principal.user_id) {
             sql.push(" OR user_id = ").bind(user);
         }
         if let Credential::Session(id) | Credential::ApiKey(id) | Credential::OAuth(id) = &principal.credential {
@@ -253,7 +271,9 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<SessionRow>> {
     page::order(&mut sql, "num", false, true);
     let Page { items, total, total_is_exact, page, page_size, total_pages } =
         page::fetch(ctx, &SESSIONS, page::Query { rows: sql, counted, page, page_size: size }).await?;
-    let items = items.iter().map(|session| SessionRow::of(ctx, session)).collect::<Result<_>>()?;
+    let uses = uses_of(ctx, &items).await?;
+    let items =
+        items.iter().map(|session| SessionRow::of(ctx, session, uses.get(&session.id))).collect::<Result<_>>()?;
     Ok(Page { items, total, total_is_exact, page, page_size, total_pages })
 }
 
@@ -295,7 +315,7 @@ async fn refresh(ctx: &mut Ctx, input: SessionInput) -> Result<SessionRow> {
     }
     // Never shorter than it was.
     let refreshed = ctx.update(&session, Values::new().with("expires_at", wanted.max(ends))).await?;
-    SessionRow::of(ctx, &refreshed)
+    SessionRow::one(ctx, &refreshed).await
 }
 
 /// When the session or key ends that this one was minted from; none when that has no end.
@@ -327,7 +347,7 @@ async fn revoke(ctx: &mut Ctx, input: SessionInput) -> Result<Revoked> {
     let session = meant(ctx, input.id, true).await?;
     let revoked = end(ctx, &session).await?;
     let shown = ctx.fetch_from(&SESSIONS, session.id).await?;
-    Ok(Revoked { ok: true, session: SessionRow::of(ctx, &shown)?, revoked })
+    Ok(Revoked { ok: true, session: SessionRow::one(ctx, &shown).await?, revoked })
 }
 
 /// Ends a session, and what was made from it; answers how many ended now.

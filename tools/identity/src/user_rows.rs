@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bureau_kit::prelude::*;
+use bureau_kit::uses::UsesOf;
 
 use crate::user_fields::CallPresentation;
 use crate::users::USERS;
@@ -91,6 +92,8 @@ pub(crate) struct UserRow {
     groups: Vec<GroupName>,
     /// Whether the user may act.
     active: bool,
+    /// Whether the user administers the installation, all tenants included.
+    is_super_admin: bool,
     /// Whether the user can never be blocked or deleted.
     is_permanent: bool,
     /// Identifier in another system.
@@ -166,6 +169,7 @@ fn row(user: &Record, connections: &Connections) -> Result<UserRow> {
         department: name_of("department_id", &connections.department_names),
         groups: connections.groups.get(&user.id).cloned().unwrap_or_default(),
         active: user.flag("active"),
+        is_super_admin: user.flag("is_super_admin"),
         is_permanent: user.flag("is_permanent"),
         external_id: text("external_id")?,
         extension_id: user.get("extension_id")?,
@@ -175,7 +179,7 @@ fn row(user: &Record, connections: &Connections) -> Result<UserRow> {
         sms_presentation: json_of(user, "sms_presentation")?,
         call_presentation: json_of(user, "call_presentation")?,
         organization_id: user.organization_id.map(|id| id.to_string()),
-        last_seen_at: user.get("last_seen_at")?,
+        last_seen_at: connections.seen.get(&user.id).copied().or(user.get("last_seen_at")?),
         version: user.version,
         created_at: user.created_at,
         updated_at: user.updated_at,
@@ -197,6 +201,7 @@ struct Connections {
     teams: HashMap<Uuid, Vec<Named>>,
     department_names: HashMap<Uuid, String>,
     groups: HashMap<Uuid, Vec<GroupName>>,
+    seen: HashMap<Uuid, Instant>,
 }
 
 impl Connections {
@@ -207,6 +212,13 @@ impl Connections {
         }
         debug_assert!(users.iter().all(|user| std::ptr::eq(user.table, &USERS)));
         let (tenant, ids) = (ctx.tenant_id(), users.iter().map(|user| user.id).collect::<Vec<_>>());
+
+        for used in ctx.uses(UsesOf::Users(&ids)).await? {
+            // The latest use comes first.
+            if let Some(user) = used.user_id {
+                connections.seen.entry(user).or_insert(used.last_used_at);
+            }
+        }
 
         let mut sql = Sql::new("SELECT code, id, name FROM roles WHERE tenant_id = ");
         sql.bind(tenant).and_in("code", users.iter().map(|user| user.text("role")));

@@ -8,7 +8,7 @@ use crate::membership::{self, WantedGroups, WantedRoles};
 use crate::user_fields::{CreateInput, Fields, UpdateInput, check_telephony, complete_name};
 use crate::user_rows::UserRow;
 use crate::users::{USERS, with_email};
-use crate::{grants, organizations, person_link, user_end};
+use crate::{acl, grants, organizations, passwords, person_link, user_end};
 
 pub(crate) async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<UserRow> {
     let (email, invited, mut fields) = input.split();
@@ -66,9 +66,6 @@ pub(crate) async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<UserRow>
         check_telephony(ctx, Some(&before), &mut values).await?;
     }
     let roles = membership::wanted_roles(ctx, Some(&before), &fields).await?;
-    if before.text("role") == "owner" && roles.main != "owner" {
-        user_end::refuse_last_owner(ctx, &before).await?;
-    }
     let groups = membership::wanted_groups(ctx, Some(&before), &fields, &mut values).await?;
     set_organization(ctx, &fields, &mut values).await?;
     complete_name(Some(&before), &address, &mut values);
@@ -77,12 +74,19 @@ pub(crate) async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<UserRow>
         values.set("permission_id", permission);
     }
     set_password(ctx, &fields, &mut values).await?;
+    if fields.password.is_some() {
+        user_end::end_other_sessions(ctx, before.id).await?;
+    }
     if let Some(active) = fields.active {
         if !active.0 && before.flag("active") {
             user_end::refuse_protected(ctx, &before, "blocked")?;
             user_end::end_sessions(ctx, before.id).await?;
         }
         values.set("active", active.0);
+    }
+    if roles.main == "owner" && before.text("role") != "owner" {
+        // Owners hold everything: what was given to them instead of their roles would take from it.
+        acl::remove_grant(ctx, before.id).await?;
     }
     let user = ctx.update(&before, values).await?;
     join(ctx, user.id, &roles, &groups).await?;
@@ -111,15 +115,9 @@ async fn set_organization(ctx: &mut Ctx, fields: &Fields, values: &mut Values) -
     Ok(())
 }
 
-/// A password is a row of its own that the journal does not see: undo puts back the pointer to the one before.
 async fn set_password(ctx: &mut Ctx, fields: &Fields, values: &mut Values) -> Result<()> {
-    let Some(password) = &fields.password else { return Ok(()) };
-    let id = ctx.new_id();
-    let sql = Sql::with(
-        "INSERT INTO credentials (id, tenant_id, password_hash, created_at) VALUES ($1, $2, $3, $4)",
-        [id.into(), ctx.tenant_id().into(), password::hash(password)?.into(), ctx.now().into()],
-    );
-    ctx.write_secret(&sql).await?;
-    values.set("credential_id", id.to_string());
+    if let Some(password) = &fields.password {
+        passwords::store(ctx, password::hash(password)?, values).await?;
+    }
     Ok(())
 }

@@ -108,7 +108,8 @@ pub(crate) static USERS: Table = Table::new(
         Column::instant("last_seen_at", "When the user was last seen.").computed(),
     ],
 )
-.deciding_rights();
+.deciding_rights()
+.keeping(|ctx, rows| Box::pin(user_end::keep_owners(ctx, rows)));
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use crate::address::AddressRange;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::rights::{Credential, Narrowing, Principal, covers};
@@ -104,10 +105,31 @@ async fn load(tx: &mut Tx, shown: &Shown, hash: &[u8; 32], epoch: i64) -> Result
     let found = match shown {
         Shown::LocalOwner => return local_owner(tx, epoch).await,
         Shown::Verified(verified) => return oauth::principal(tx, verified, epoch).await,
-        Shown::Token(token) if token::kind_of(token) == Some(TokenKind::ApiKey) => api_key(tx, hash, epoch).await?,
-        Shown::Token(_) => session(tx, hash, epoch).await?,
+        Shown::Token(token) if token::kind_of(token) == Some(TokenKind::ApiKey) => {
+            api_key(tx, By::Hash(hash), epoch).await?
+        }
+        Shown::Token(_) => session(tx, By::Hash(hash), epoch).await?,
     };
     found.ok_or_else(|| Error::unauthenticated(UNKNOWN_TOKEN))
+}
+
+/// The kind of keys that are good through a signed token only.
+pub const WEB_TOKEN: &str = "web_token";
+
+impl crate::ctx::Ctx {
+    /// What a session or key of the caller's tenant may do right now, with what it was narrowed to; none when it has been
+    /// revoked or switched off. Says nothing of its end.
+    pub async fn principal_of(&mut self, credential: &Credential) -> Result<Option<Principal>> {
+        self.tx.enter_all().await?;
+        let found = match credential {
+            Credential::Session(id) => session(&mut self.tx, By::Id(*id), 0).await,
+            Credential::ApiKey(id) => api_key(&mut self.tx, By::Id(*id), 0).await,
+            Credential::OAuth(_) | Credential::Nobody | Credential::LocalOwner => Ok(None),
+        };
+        let tenant = self.tenant_id();
+        self.tx.enter(tenant).await?;
+        Ok(found?.filter(|principal| principal.tenant_id == tenant))
+    }
 }
 
 /// A JSON list of texts in a cell; none when NULL.
@@ -115,14 +137,28 @@ fn texts(cell: Option<String>) -> Result<Option<Vec<String>>> {
     cell.map(|text| serde_json::from_str(&text).map_err(Error::internal)).transpose()
 }
 
-async fn session(tx: &mut Tx, hash: &[u8; 32], epoch: i64) -> Result<Option<Principal>> {
-    let rows = tx
-        .query(&Sql::with(
-            "SELECT id, tenant_id, user_id, api_key_id, features, toolsets, organization_scope_id, read_only, \
-             writes_left, expires_at, ancestry FROM sessions WHERE token_hash = $1 AND revoked_at IS NULL",
-            [Val::Bytes(hash.to_vec())],
-        ))
-        .await?;
+/// By what a session or key is found.
+enum By<'a> {
+    Hash(&'a [u8; 32]),
+    Id(Uuid),
+}
+
+impl By<'_> {
+    fn append(&self, sql: &mut Sql, hash_column: &'static str) {
+        match self {
+            Self::Hash(hash) => sql.and_eq(hash_column, Val::Bytes(hash.to_vec())),
+            Self::Id(id) => sql.and_eq("id", *id),
+        };
+    }
+}
+
+async fn session(tx: &mut Tx, by: By<'_>, epoch: i64) -> Result<Option<Principal>> {
+    let mut sql = Sql::new(
+        "SELECT id, tenant_id, user_id, api_key_id, features, toolsets, organization_scope_id, read_only, \
+         writes_left, expires_at, ancestry FROM sessions WHERE revoked_at IS NULL",
+    );
+    by.append(&mut sql, "token_hash");
+    let rows = tx.query(&sql).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let (id, tenant_id): (Uuid, Uuid) = (row.get(0)?, row.get(1)?);
     let (user_id, api_key_id): (Option<Uuid>, Option<Uuid>) = (row.get(2)?, row.get(3)?);
@@ -137,22 +173,56 @@ async fn session(tx: &mut Tx, hash: &[u8; 32], epoch: i64) -> Result<Option<Prin
     let mut principal = holder.principal(tx, tenant_id, scope, epoch).await?;
     principal.user_id = user_id;
     principal.credential = Credential::Session(id);
-    principal.ancestry =
-        texts(row.get(10)?)?.unwrap_or_default().iter().filter_map(|id| Uuid::try_parse(id).ok()).collect();
+    principal.ancestry = ids(row.get(10)?)?;
+    let Some(allowed) = addresses(tx, tenant_id, principal.ancestry.iter().copied().chain(api_key_id)).await? else {
+        return Ok(None);
+    };
+    principal.allowed_addresses = allowed;
     principal.has_write_budget = row.get::<Option<i64>>(8)?.is_some();
     principal.expires_at = row.get(9)?;
     principal.narrowing = narrowing;
     Ok(Some(principal))
 }
 
-async fn api_key(tx: &mut Tx, hash: &[u8; 32], epoch: i64) -> Result<Option<Principal>> {
-    let rows = tx
-        .query(&Sql::with(
-            "SELECT id, tenant_id, user_id, features, expires_at, organization_id FROM api_keys WHERE secret_hash = $1",
-            [Val::Bytes(hash.to_vec())],
-        ))
-        .await?;
+/// The ids in a JSON list.
+fn ids(cell: Option<String>) -> Result<Vec<Uuid>> {
+    Ok(texts(cell)?.unwrap_or_default().iter().filter_map(|id| Uuid::try_parse(id).ok()).collect())
+}
+
+/// From where the keys among these may be used, a list for each that is tied to addresses; none at all when one of them is
+/// switched off.
+async fn addresses(
+    tx: &mut Tx,
+    tenant: Uuid,
+    keys: impl Iterator<Item = Uuid>,
+) -> Result<Option<Vec<Vec<AddressRange>>>> {
+    let mut sql = Sql::new("SELECT active, allowed_addresses FROM api_keys WHERE tenant_id = ");
+    sql.bind(tenant).and_in("id", keys);
+    let mut allowed = Vec::new();
+    for row in tx.query(&sql).await? {
+        if !row.get::<bool>(0)? {
+            return Ok(None);
+        }
+        if let Some(ranges) = texts(row.get(1)?)? {
+            // What cannot be read admits nobody.
+            allowed.push(ranges.iter().filter_map(|range| AddressRange::parse(range).ok()).collect());
+        }
+    }
+    Ok(Some(allowed))
+}
+
+async fn api_key(tx: &mut Tx, by: By<'_>, epoch: i64) -> Result<Option<Principal>> {
+    let mut sql = Sql::new(
+        "SELECT id, tenant_id, user_id, features, expires_at, organization_id, ancestry, kind FROM api_keys WHERE TRUE",
+    );
+    by.append(&mut sql, "secret_hash");
+    let rows = tx.query(&sql).await?;
     let Some(row) = rows.first() else { return Ok(None) };
+    if matches!(by, By::Hash(_)) && row.get::<String>(7)? == WEB_TOKEN {
+        return Err(Error::unauthenticated(
+            "This key is a web token: it is never shown itself. Sign a JWT of at most 24 hours with it (HS256) and send that.",
+        ));
+    }
     let (id, tenant_id): (Uuid, Uuid) = (row.get(0)?, row.get(1)?);
     let user_id: Option<Uuid> = row.get(2)?;
     let narrowed = texts(row.get(3)?)?;
@@ -164,6 +234,10 @@ async fn api_key(tx: &mut Tx, hash: &[u8; 32], epoch: i64) -> Result<Option<Prin
     let mut principal = holder.principal(tx, tenant_id, None, epoch).await?;
     principal.user_id = user_id;
     principal.credential = Credential::ApiKey(id);
+    principal.ancestry = ids(row.get(6)?)?;
+    let behind = principal.ancestry.iter().copied().chain([id]);
+    let Some(allowed) = addresses(tx, tenant_id, behind).await? else { return Ok(None) };
+    principal.allowed_addresses = allowed;
     principal.expires_at = row.get(4)?;
     // For the key of a user its features are a limit; for a key of its own they are what it holds.
     principal.narrowing.features = user_id.and(narrowed);

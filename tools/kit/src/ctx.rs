@@ -5,16 +5,19 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::accesses::Reading;
 use crate::db::Tx;
 use crate::derived::Steps;
 use crate::dialogue::Dialogue;
 use crate::error::{Error, Result};
 use crate::gate::{Bureau, Origin, Selection};
 use crate::id::{Id, Key, Kind};
+use crate::mail;
+use crate::outbox;
 use crate::record::{Record, Values, select_list};
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
-use crate::table::{OnDelete, Table};
+use crate::table::{OnDelete, RowChange, Table};
 use crate::time::Instant;
 use crate::tool::BoxFuture;
 use crate::value::{Row, Val};
@@ -39,6 +42,15 @@ impl Change {
         }
     }
 
+    /// Whether the caller may see the record: as it was, or as it is now.
+    fn is_within(&self, principal: &Principal) -> bool {
+        let Some(held) = principal.organizations.as_ref().filter(|_| self.table.in_organization) else { return true };
+        [&self.before, &self.after].into_iter().flatten().any(|snapshot| {
+            let organization = snapshot.get("organization_id").and_then(Value::as_str);
+            organization.is_none_or(|id| Uuid::try_parse(id).is_ok_and(|id| held.contains(&id)))
+        })
+    }
+
     /// By what a person knows the record: its name, title or number, else its id.
     fn name(&self) -> String {
         let shown = self.before.as_ref().or(self.after.as_ref());
@@ -55,6 +67,10 @@ impl Change {
 #[derive(Debug, Clone)]
 pub(crate) struct OutsideEffect {
     pub kind: &'static str,
+    /// What it is about, such as the invitation that a mail is for.
+    pub subject_id: Option<Uuid>,
+    /// What shares its turn: the receiver, where one slow one should not hold up others. None: all of the tenant's.
+    pub lane: Option<Uuid>,
     pub payload: Value,
 }
 
@@ -79,7 +95,11 @@ pub struct Ctx {
     pub(crate) redoes: Option<String>,
     pub(crate) changes: Vec<Change>,
     pub(crate) effects: Vec<OutsideEffect>,
+    /// Something in the outbox is to be carried at once.
+    pub(crate) resent: bool,
     pub(crate) steps: Steps,
+    /// Of a read: the record it is about, for the access log.
+    pub(crate) reading: Option<Reading>,
 }
 
 impl Ctx {
@@ -165,6 +185,12 @@ impl Ctx {
         rows
     }
 
+    /// The same for rows that are to stay as they are until the call ends.
+    pub async fn held_rows_of_all_tenants(&mut self, mut sql: Sql) -> Result<Vec<Row>> {
+        sql.push(self.tx.lock_clause(false));
+        self.rows_of_all_tenants(&sql).await
+    }
+
     /// Does slow work that needs no database, such as comparing a password, while others may write. Nothing may have been
     /// changed before, and what was read before may have changed afterwards.
     pub async fn aside<T>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Result<T>
@@ -183,6 +209,8 @@ impl Ctx {
             let mut next = self.bureau.db.write().await?;
             next.enter(self.principal.tenant_id).await?;
             std::mem::replace(&mut self.tx, next).commit().await?;
+            // What the call had spent of its token's writes went back with the place it gave up.
+            crate::gate::spend_write(self).await?;
         }
         Ok(done)
     }
@@ -205,6 +233,14 @@ impl Ctx {
     pub fn select(&self, list: &'static str, table: &'static Table) -> Sql {
         let mut sql = Sql::built(format!("SELECT {list} FROM {}", table.name));
         self.scope(table, &mut sql);
+        sql
+    }
+
+    /// The same for all rows of the tenant, whatever organizations the caller is limited to: for rules that hold for the whole
+    /// tenant, and for the caller's own user.
+    pub fn from_tenant(&self, table: &'static Table) -> Sql {
+        let mut sql = Sql::built(format!("SELECT {} FROM {}", select_list(table), table.name));
+        sql.push(" WHERE tenant_id = ").bind(self.principal.tenant_id);
         sql
     }
 
@@ -260,6 +296,19 @@ impl Ctx {
         let key = key.into();
         let found = self.find_in(table, key).await?;
         let record = found.ok_or_else(|| Error::not_found(table.noun, key))?;
+        self.checked_version(table, record)
+    }
+
+    /// The same for any record of the tenant, whatever organizations the caller is limited to.
+    pub async fn fetch_in_tenant(&mut self, table: &'static Table, id: Uuid) -> Result<Record> {
+        let mut sql = self.from_tenant(table);
+        sql.and_eq("id", id);
+        let record = self.first(table, sql).await?.ok_or_else(|| Error::not_found(table.noun, id))?;
+        self.checked_version(table, record)
+    }
+
+    /// Refuses a record of another version than the caller expects.
+    fn checked_version(&mut self, table: &'static Table, record: Record) -> Result<Record> {
         if let Some(expected) =
             self.expected_version.filter(|_| self.target.is_some_and(|target| std::ptr::eq(target, table)))
         {
@@ -274,6 +323,7 @@ impl Ctx {
                 .with("current", Value::Object(record.to_json())));
             }
         }
+        self.note_read(&record);
         Ok(record)
     }
 
@@ -544,9 +594,31 @@ impl Ctx {
         self.tx.execute(sql).await
     }
 
-    /// Gives something to be done outside once this call is committed: a mail, a call, a delivery.
-    pub fn send_out(&mut self, kind: &'static str, payload: Value) {
-        self.effects.push(OutsideEffect { kind, payload });
+    /// Gives a mail to be sent once this call is committed: of this template, about this record. No secret is told here:
+    /// the template's [`Letter`](crate::mail::Letter) makes its link when the mail is sent.
+    pub fn send_mail(&mut self, template: &'static str, subject_id: Uuid, values: Map<String, Value>) {
+        let mut payload = Map::from_iter([("template".to_owned(), json!(template))]);
+        payload.extend(values);
+        self.send_out(mail::KIND, Some(subject_id), None, Value::Object(payload));
+    }
+
+    /// Gives something else to be done outside once this call is committed. `lane` names the receiver, where one that is
+    /// slow should not hold up others.
+    pub fn send_out(&mut self, kind: &'static str, subject_id: Option<Uuid>, lane: Option<Uuid>, payload: Value) {
+        self.effects.push(OutsideEffect { kind, subject_id, lane, payload });
+    }
+
+    /// Has an item of the outbox carried at once, under the same id, whether it has ended or waits for its next attempt.
+    /// False when there is no such item of this kind, or it is under way right now.
+    pub async fn send_again(&mut self, kind: &'static str, item: Uuid) -> Result<bool> {
+        let again = outbox::again(&mut self.tx, self.principal.tenant_id, kind, item, self.now).await?;
+        self.resent |= again;
+        Ok(again)
+    }
+
+    /// Who is told of events is to be looked up anew, though no described row has changed.
+    pub async fn subscribers_changed(&mut self) -> Result<()> {
+        crate::events::subscribers_changed(&mut self.tx).await
     }
 
     /// The next number of a table in this tenant. Numbers are never given twice, not even after an undo.
@@ -558,6 +630,26 @@ impl Ctx {
         );
         let rows = self.tx.query(&sql).await?;
         rows.first().ok_or_else(|| Error::internal("a counter gave no number"))?.get(0)
+    }
+
+    /// Asks the tables whose rows changed whether what they keep still holds.
+    pub(crate) async fn check_kept(&mut self) -> Result<()> {
+        let mut asked: Vec<&'static Table> = Vec::new();
+        for change in &self.changes {
+            if change.table.kept.is_some() && !asked.iter().any(|table| std::ptr::eq(*table, change.table)) {
+                asked.push(change.table);
+            }
+        }
+        for table in asked {
+            let changed = self.changes.iter().filter(|change| std::ptr::eq(change.table, table));
+            let rows: Vec<RowChange> = changed
+                .map(|change| RowChange { id: change.id, before: change.before.clone(), after: change.after.clone() })
+                .collect();
+            if let Some(kept) = table.kept {
+                kept(self, &rows).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn note(&mut self, change: Change) {
@@ -572,12 +664,16 @@ impl Ctx {
                 let event = change.event();
                 let mut shown = Map::new();
                 shown.insert("record".into(), json!(change.table.noun));
-                shown.insert("id".into(), json!(change.id));
+                // What is tenant-wide can reach into organizations that the caller may not see: told is that it does.
+                let within = change.is_within(&self.principal);
+                if within {
+                    shown.insert("id".into(), json!(change.id));
+                }
                 shown.insert("event".into(), json!(event));
-                shown.insert(
-                    "fields".into(),
-                    shown_differences(change.table, change.before.as_ref(), change.after.as_ref()),
-                );
+                if within {
+                    let fields = shown_differences(change.table, change.before.as_ref(), change.after.as_ref());
+                    shown.insert("fields".into(), fields);
+                }
                 Value::Object(shown)
             })
             .collect()

@@ -260,6 +260,14 @@ impl Tx {
         }
     }
 
+    /// Appended to a select inside a write: rows that somebody else is just taking are passed over.
+    pub(crate) fn skip_locked_clause(&self) -> &'static str {
+        match &self.0 {
+            Session::Postgres(session) if !session.is_read_only() => " FOR UPDATE SKIP LOCKED",
+            _ => "",
+        }
+    }
+
     /// The place of what this transaction writes among all writes, as SQL; see [`crate::news`].
     pub(crate) fn position(&self) -> &'static str {
         match &self.0 {

@@ -46,7 +46,12 @@ impl Ctx {
     /// Does nothing for a call that has changed records, or that is part of a batch: those are kept as a whole or not.
     pub async fn checkpoint(&mut self) -> Result<()> {
         tokio::task::yield_now().await;
-        if self.steps == Steps::Whole || !self.writes || !self.changes.is_empty() || !self.effects.is_empty() {
+        if self.steps == Steps::Whole
+            || !self.writes
+            || !self.changes.is_empty()
+            || !self.effects.is_empty()
+            || self.resent
+        {
             return Ok(());
         }
         // A snapshot keeps the place meanwhile: SQLite has one writer, and it must be given back before it is taken anew.

@@ -17,15 +17,21 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::access::{Principals, Shown};
+use crate::accesses::Accesses;
 use crate::attempts::Attempts;
 use crate::db::{Db, Tx};
 use crate::dialogue::{Dialogue, Question};
+use crate::egress::Guard;
 use crate::error::{Code, Error, Result};
+use crate::events::Subscribers;
 use crate::id::Ids;
+use crate::outbox::Outbox;
 use crate::registry::{Entry, Registry};
 use crate::rights::Principal;
 use crate::time::Clock;
 use crate::tool::ErrorShape;
+use crate::uses::Uses;
+use crate::vault::Vault;
 
 use admit::admit;
 use reserved::Reserved;
@@ -33,6 +39,7 @@ use reserved::Reserved;
 pub(crate) use meant::executor_for;
 pub use observe::Observer;
 pub use repeat::SHOWN_ONCE;
+pub(crate) use run::spend_write;
 pub use selection::{DISCOVERY, Selection};
 
 /// Everything a running server shares.
@@ -49,8 +56,17 @@ pub struct Bureau {
     pub(crate) principals: Principals,
     /// Wrong passwords and the like, so that nobody tries many.
     pub attempts: Attempts,
+    pub(crate) accesses: Accesses,
+    pub(crate) uses: Uses,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
+    /// What leaves the database, as far as this process carries it.
+    pub outbox: Outbox,
+    /// The secrets that have to be read again.
+    pub vault: Vault,
+    /// Where it may go on behalf of its users. Public addresses only, unless this says more.
+    pub egress: OnceLock<Guard>,
+    pub(crate) subscribers: Subscribers,
 }
 
 /// How a call reached us: for the journal and the log. Only the address decides anything: which keys are good there, and how
@@ -122,12 +138,41 @@ impl Bureau {
             ids,
             principals: Principals::default(),
             attempts: Attempts::default(),
+            accesses: Accesses::default(),
+            uses: Uses::default(),
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
+            outbox: Outbox::default(),
+            vault: Vault::default(),
+            egress: OnceLock::new(),
+            subscribers: Subscribers::default(),
         })
     }
 
-    /// Who shows this credential, right now.
+    /// What may be dialled on behalf of users.
+    pub fn egress(&self) -> &Guard {
+        self.egress.get_or_init(Guard::default)
+    }
+
+    /// Stores what is only in memory yet, and closes the database.
+    pub async fn close(&self) {
+        if let Err(error) = self.flush_accesses().await {
+            tracing::warn!(%error, "the newest reads are missing in the access log");
+        }
+        if let Err(error) = self.store_uses().await {
+            tracing::warn!(%error, "the last uses of credentials could not be stored");
+        }
+        self.db.close().await;
+    }
+
+    /// The same as [`Bureau::principal`] for somebody who comes from a network address: a key may be tied to some.
+    pub async fn principal_at(&self, shown: &Shown, address: Option<IpAddr>) -> Result<Arc<Principal>> {
+        let principal = self.principal(shown).await?;
+        principal.check_address(address)?;
+        Ok(principal)
+    }
+
+    /// Whose credential this is, right now, wherever it is shown; see [`Bureau::principal_at`].
     pub async fn principal(&self, shown: &Shown) -> Result<Arc<Principal>> {
         // Boxed: it is large, seldom runs, and would be part of every future in which somebody might be looked up.
         let found = Box::pin(async {
@@ -185,6 +230,7 @@ impl Bureau {
     /// Steps one to three: who calls, which tool, and the gate's own part of the input.
     async fn checked(&self, tx: &mut Tx, call: &mut Call) -> Result<(&Entry, Arc<Principal>, Reserved), Refusal> {
         let principal = self.who(tx, call).await?;
+        self.uses.count(&principal, &call.origin, self.clock.now());
         let entry = self.entry_for(call)?;
         let refuse = |error| Refusal::Error(error, entry.tool.error_shape);
         admit(&principal, &call.selection, entry).map_err(refuse)?;

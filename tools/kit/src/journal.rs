@@ -4,10 +4,12 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::ctx::{Change, Ctx};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::Key;
+use crate::outbox;
 use crate::record::Record;
 use crate::sql::Sql;
+use crate::table::{OnDelete, Type};
 use crate::tool::Tool;
 use crate::value::Val;
 
@@ -31,14 +33,16 @@ async fn write_log(ctx: &mut Ctx, tool: &Tool, undoable: bool, id: Uuid) -> Resu
         .or_else(|| ctx.changes.first());
     let (kind, resource) =
         primary.map_or((Val::Null, Val::Null), |change| (change.table.noun.into(), change.id.into()));
+    let (parent_kind, parent) = primary.and_then(|change| parent_of(ctx, change)).unzip();
     let session = match ctx.principal.credential {
         crate::rights::Credential::Session(session) => Val::Id(session),
         _ => Val::Null,
     };
     let mut sql = Sql::with(
         "INSERT INTO action_logs (id, tenant_id, organization_id, tool, label, actor_id, actor_label, session_id, transport, \
-         client, resource_kind, resource_id, state, undoable, change_count, created_at, updated_at, position) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'done', $13, $14, $15, $15, ",
+         client, resource_kind, resource_id, state, undoable, change_count, created_at, updated_at, parent_kind, \
+         parent_id, position) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'done', $13, $14, $15, $15, $16, $17, ",
         [
             id.into(),
             ctx.principal.tenant_id.into(),
@@ -55,6 +59,8 @@ async fn write_log(ctx: &mut Ctx, tool: &Tool, undoable: bool, id: Uuid) -> Resu
             undoable.into(),
             Val::Int(i64::try_from(ctx.changes.len()).unwrap_or(i64::MAX)),
             ctx.now.into(),
+            parent_kind.into(),
+            parent.into(),
         ],
     );
     sql.push(ctx.tx.position()).push(")");
@@ -80,26 +86,33 @@ async fn write_log(ctx: &mut Ctx, tool: &Tool, undoable: bool, id: Uuid) -> Resu
     if ctx.changes.iter().any(|change| change.table.rights) {
         crate::access::bump_epoch(&mut ctx.tx).await?;
     }
-    Ok(())
+    crate::events::tell(ctx, id).await
+}
+
+/// The record that a changed one is a part of: the one it would be deleted with.
+fn parent_of(ctx: &Ctx, change: &Change) -> Option<(String, Uuid)> {
+    let row = change.after.as_ref().or(change.before.as_ref())?;
+    let text = |name: &str| row.get(name).and_then(Value::as_str);
+    change.table.columns.iter().find_map(|column| {
+        let kind = match column.kind {
+            Type::Reference { table, on_delete: OnDelete::Cascade } => ctx.bureau.registry.table(table)?.noun,
+            Type::SubjectId { on_delete: OnDelete::Cascade } => {
+                let kind = change.table.columns.iter().find(|column| column.kind == Type::SubjectType)?;
+                text(kind.name)?
+            }
+            _ => return None,
+        };
+        Some((kind.to_owned(), Uuid::try_parse(text(column.name)?).ok()?))
+    })
 }
 
 /// What is to be done outside. Also of a call in no tenant, such as the mail that opens an account.
 async fn write_outbox(ctx: &mut Ctx, action: Uuid) -> Result<()> {
     let tenant = ctx.principal.tenant_id;
     for effect in std::mem::take(&mut ctx.effects) {
-        let sql = Sql::with(
-            "INSERT INTO outbox (id, tenant_id, action_id, kind, payload, state, attempts, created_at) \
-             VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $6)",
-            [
-                ctx.new_id().into(),
-                tenant.into(),
-                action.into(),
-                effect.kind.into(),
-                Val::Text(effect.payload.to_string()),
-                ctx.now.into(),
-            ],
-        );
-        ctx.tx.execute(&sql).await?;
+        let item = ctx.new_id();
+        outbox::put(&mut ctx.tx, tenant, item, action, &effect, ctx.now).await?;
+        ctx.resent = true;
     }
     Ok(())
 }
@@ -122,6 +135,8 @@ pub enum Direction {
 pub struct Replayed {
     /// The action that was undone or redone.
     pub action_id: Uuid,
+    /// The tool that did it.
+    pub tool: String,
     /// What it was called.
     pub label: String,
     /// How many rows were put back.
@@ -176,7 +191,7 @@ pub async fn replay(ctx: &mut Ctx, action_id: Uuid, direction: Direction, others
         Direction::Forth => changes.iter().map(Step::forth).collect(),
     };
     if direction == Direction::Forth {
-        ctx.redoes = Some(tool_name);
+        ctx.redoes = Some(tool_name.clone());
     }
     refuse_conflicts(ctx, &steps).await?;
     for step in &steps {
@@ -188,7 +203,39 @@ pub async fn replay(ctx: &mut Ctx, action_id: Uuid, direction: Direction, others
             [next.into(), ctx.now.into(), action_id.into(), ctx.principal.tenant_id.into()],
         ))
         .await?;
-    Ok(Replayed { action_id, label, changed_rows: steps.len() })
+    Ok(Replayed { action_id, tool: tool_name, label, changed_rows: steps.len() })
+}
+
+/// What taking back several actions came to.
+#[derive(Debug)]
+pub struct TakenBack {
+    /// Those that were taken back, in that order.
+    pub undone: Vec<Replayed>,
+    /// The first that could not be, and why. Nothing after it was tried.
+    pub stopped: Option<(Uuid, Error)>,
+}
+
+/// Takes back actions one after the other, in the order given, up to the first that cannot be. See [`replay`].
+pub async fn take_back(ctx: &mut Ctx, actions: &[Uuid], others_right: &str) -> Result<TakenBack> {
+    let mut taken = TakenBack { undone: Vec::new(), stopped: None };
+    for &action in actions {
+        let changes = ctx.changes.len();
+        ctx.tx.script("SAVEPOINT bureau_step").await?;
+        match replay(ctx, action, Direction::Back, others_right).await {
+            Ok(replayed) => {
+                ctx.tx.script("RELEASE SAVEPOINT bureau_step").await?;
+                taken.undone.push(replayed);
+            }
+            Err(error) if error.is_retryable() || error.code() == Code::Internal => return Err(error),
+            Err(error) => {
+                ctx.tx.script("ROLLBACK TO SAVEPOINT bureau_step").await?;
+                ctx.changes.truncate(changes);
+                taken.stopped = Some((action, error));
+                break;
+            }
+        }
+    }
+    Ok(taken)
 }
 
 async fn changes_of(ctx: &mut Ctx, action_id: Uuid) -> Result<Vec<Change>> {

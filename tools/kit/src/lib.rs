@@ -7,6 +7,8 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub mod access;
+pub mod accesses;
+pub mod address;
 pub mod args;
 pub mod attempts;
 mod batch;
@@ -16,14 +18,18 @@ pub mod deferred;
 mod derived;
 pub mod dialogue;
 pub mod discovery;
+pub mod egress;
 pub mod error;
+pub mod events;
 pub mod family;
 pub mod gate;
 pub mod id;
 pub mod journal;
+pub mod mail;
 mod migrations;
 pub mod money;
 pub mod news;
+pub mod outbox;
 pub mod page;
 pub mod password;
 pub mod patch;
@@ -38,7 +44,9 @@ pub mod text;
 pub mod time;
 pub mod token;
 pub mod tool;
+pub mod uses;
 pub mod value;
+pub mod vault;
 
 pub use migrations::MIGRATIONS;
 

@@ -19,11 +19,15 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_tasks"),
     migration!(8, "0008_news"),
     migration!(9, "0009_super_admin"),
-    migration!(10, "0010_finance"),
-    migration!(11, "0011_warehouse"),
-    migration!(12, "0012_calendar"),
-    migration!(13, "0013_measurements"),
-    migration!(14, "0014_messages"),
+    migration!(10, "0010_outbox"),
+    migration!(11, "0011_webhooks"),
+    migration!(12, "0012_audit"),
+    migration!(13, "0013_accounts"),
+    migration!(14, "0014_finance"),
+    migration!(15, "0015_warehouse"),
+    migration!(16, "0016_calendar"),
+    migration!(17, "0017_measurements"),
+    migration!(18, "0018_messages"),
 ];
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! Features, wildcards, and what a token was narrowed to.
 
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use uuid::Uuid;
 
+use crate::address::AddressRange;
+use crate::error::{Error, Result};
 use crate::time::Instant;
 
 /// Whether holding `grant` gives `feature`: the same name, `*`, or `prefix.*` over everything below the prefix.
@@ -30,33 +33,109 @@ pub fn is_of_installation(feature: &str) -> bool {
 ///
 /// Open Mercato's codes are features already. From the permission columns of the system files.
 pub const SOURCE_CODES: &[(&str, &[&str])] = &[
-    ("organize", &["organize.*"]),
-    ("crm", &["customers.*"]),
-    ("users", &["auth.users.*"]),
-    ("roles", &["auth.roles.*"]),
-    ("groups", &["staff.teams.*"]),
+    // Intum: a privilege for each module.
+    ("account", &["directory.account.*"]),
+    ("activities", &["customers.activities.*"]),
     ("api_tokens", &["api_keys.*"]),
-    ("users_read", &["auth.users.list"]),
-    ("users_write", &["auth.users.create"]),
+    ("appstore", &["appstore.*"]),
+    ("billing", &["billing.*"]),
+    ("calendar", &["calendar.*"]),
+    ("chat", &["chat.*"]),
+    ("cms", &["cms.*"]),
+    ("connect", &["connect.*"]),
+    ("crm", &["customers.*"]),
+    ("dashboard", &["dashboards.*"]),
+    ("departments", &["staff.departments.*"]),
+    ("domains", &["directory.domains.*"]),
+    ("favorites", &["favorites.*"]),
+    ("form", &["form.*"]),
+    ("groups", &["staff.teams.*"]),
+    ("insight", &["insight.*"]),
+    ("kb", &["kb.*"]),
+    ("mail", &["mail.*"]),
+    ("noe", &["noe.*"]),
+    ("notifications", &["notifications.*"]),
+    ("organize", &["organize.*"]),
+    ("profile", &["profile.*"]),
+    ("projects", &["organize.projects.*"]),
+    ("recurrings", &["organize.recurrings.*"]),
+    ("reports", &["organize.reports.*"]),
+    ("roles", &["auth.roles.*"]),
+    ("tags", &["organize.tags.*"]),
+    ("tasks", &["organize.tasks.*"]),
+    ("teams", &["organize.teams.*"]),
+    ("todos", &["organize.tasks.*"]),
+    ("users", &["auth.users.*"]),
+    ("voip", &["voip.*"]),
+    ("webhooks", &["webhooks.*"]),
+    // Worksection: scopes of its OAuth tokens.
+    ("administrative", &["*"]),
+    ("comments_read", &["organize.comments.view"]),
+    ("comments_write", &["organize.comments.manage"]),
     ("contacts_read", &["customers.contacts.view"]),
     ("contacts_write", &["customers.contacts.manage"]),
+    ("costs_read", &["organize.costs.view"]),
+    ("costs_write", &["organize.costs.manage"]),
+    ("files_read", &["attachments.view"]),
+    ("files_write", &["attachments.manage"]),
+    ("projects_read", &["organize.projects.view"]),
+    ("projects_write", &["organize.projects.manage"]),
+    ("tags_read", &["organize.tags.view"]),
+    ("tags_write", &["organize.tags.manage"]),
     ("tasks_read", &["organize.tasks.view"]),
     ("tasks_write", &["organize.tasks.manage"]),
-    ("administrative", &["*"]),
-    ("Ibl.CRM/Persons/list", &["customers.people.view"]),
-    ("Ibl.CRM/Persons/read", &["customers.people.view"]),
-    ("Ibl.CRM/Persons/action", &["customers.people.manage"]),
-    ("Ibl.CRM/Persons/write", &["customers.people.manage"]),
-    ("Ibl.CRM/Persons/delete", &["customers.people.manage"]),
+    ("users_read", &["auth.users.list"]),
+    ("users_write", &["auth.users.create"]),
+    // The iblai CRM: product, resource and verb.
+    ("Ibl.CRM/Activities/list", &["customers.activities.view"]),
+    ("Ibl.CRM/Activities/read", &["customers.activities.view"]),
+    ("Ibl.CRM/Activities/action", &["customers.activities.manage"]),
+    ("Ibl.CRM/Activities/write", &["customers.activities.manage"]),
+    ("Ibl.CRM/Activities/delete", &["customers.activities.manage"]),
+    ("Ibl.CRM/Deals/list", &["customers.deals.view"]),
+    ("Ibl.CRM/Deals/read", &["customers.deals.view"]),
+    ("Ibl.CRM/Deals/action", &["customers.deals.manage"]),
+    ("Ibl.CRM/Deals/write", &["customers.deals.manage"]),
+    ("Ibl.CRM/Deals/delete", &["customers.deals.manage"]),
     ("Ibl.CRM/Organizations/list", &["customers.companies.view"]),
     ("Ibl.CRM/Organizations/read", &["customers.companies.view"]),
     ("Ibl.CRM/Organizations/action", &["customers.companies.manage"]),
     ("Ibl.CRM/Organizations/write", &["customers.companies.manage"]),
     ("Ibl.CRM/Organizations/delete", &["customers.companies.manage"]),
+    ("Ibl.CRM/Persons/list", &["customers.people.view"]),
+    ("Ibl.CRM/Persons/read", &["customers.people.view"]),
+    ("Ibl.CRM/Persons/action", &["customers.people.manage"]),
+    ("Ibl.CRM/Persons/write", &["customers.people.manage"]),
+    ("Ibl.CRM/Persons/delete", &["customers.people.manage"]),
+    ("Ibl.CRM/Pipelines/list", &["customers.pipelines.view"]),
+    ("Ibl.CRM/Pipelines/read", &["customers.pipelines.view"]),
+    ("Ibl.CRM/Pipelines/action", &["customers.pipelines.manage"]),
+    ("Ibl.CRM/Pipelines/write", &["customers.pipelines.manage"]),
+    ("Ibl.CRM/Pipelines/delete", &["customers.pipelines.manage"]),
+    ("Ibl.CRM/Tags/list", &["customers.activities.view"]),
+    ("Ibl.CRM/Tags/read", &["customers.activities.view"]),
+    ("Ibl.CRM/Tags/action", &["customers.activities.manage"]),
+    ("Ibl.CRM/Tags/write", &["customers.activities.manage"]),
+    ("Ibl.CRM/Tags/delete", &["customers.activities.manage"]),
     ("Ibl.CRM/Invite/action", &["customers.people.invite"]),
+    // CCRM: one key opens the whole section.
     ("users.view", &["auth.users.list"]),
     ("users.manage", &["auth.users.*"]),
+    // Open Mercato: what only super administrators may.
+    ("role:superadmin", &["configs.*", "directory.tenants.*", "feature_toggles.*"]),
 ];
+
+/// The system that a code of [`SOURCE_CODES`] is of, as `tools/sources.json` names it.
+pub fn system_of(code: &str) -> &'static str {
+    match code {
+        "users.view" | "users.manage" => "ccrm",
+        "administrative" => "worksection",
+        _ if code.starts_with("role:") => "mercato",
+        _ if code.contains('/') => "ibl",
+        _ if code.ends_with("_read") || code.ends_with("_write") => "worksection",
+        _ => "intum",
+    }
+}
 
 /// The features that a code of any of the systems stands for; an unknown code is taken for a feature.
 pub fn features_of(code: &str) -> Vec<String> {
@@ -120,6 +199,8 @@ pub struct Principal {
     pub has_write_budget: bool,
     /// When the token ends.
     pub expires_at: Option<Instant>,
+    /// For each key behind the token that is tied to addresses: those from which it may be used.
+    pub allowed_addresses: Vec<Vec<AddressRange>>,
     /// Which state of all rights this was computed from.
     pub(crate) epoch: i64,
     /// Tools this caller sees, as a place for the protocol layer to keep its rendered lists.
@@ -142,6 +223,7 @@ impl Principal {
             organization_id: None,
             has_write_budget: false,
             expires_at: None,
+            allowed_addresses: Vec::new(),
             epoch: 0,
             cached: OnceLock::new(),
         }
@@ -150,6 +232,18 @@ impl Principal {
     /// The caller of a public tool who showed nothing: in no tenant, and holding nothing.
     pub(crate) fn nobody() -> Self {
         Self::plain(Uuid::nil(), None, "nobody", Credential::Nobody)
+    }
+
+    /// Refuses a call from an address from which a key behind the token may not be used.
+    pub fn check_address(&self, address: Option<IpAddr>) -> Result<()> {
+        if self.allowed_addresses.iter().all(|ranges| ranges.iter().any(|range| range.admits(address))) {
+            return Ok(());
+        }
+        let from = address.map_or_else(|| "this machine".to_owned(), |address| address.to_canonical().to_string());
+        Err(Error::unauthenticated(format!(
+            "The key behind this token may not be used from {from}. Call from one of its allowed addresses, or let its owner change them (api_key_update)."
+        ))
+        .with("reason", "address_not_allowed"))
     }
 
     /// Whether the caller showed nothing.
@@ -214,5 +308,14 @@ mod tests {
     fn source_codes_become_features() {
         assert_eq!(features_of("organize"), ["organize.*"]);
         assert_eq!(features_of("contracts.view"), ["contracts.view"]);
+    }
+
+    #[test]
+    fn every_code_of_a_source_is_there_once_and_of_one_system() {
+        let mut codes = std::collections::HashSet::new();
+        assert!(SOURCE_CODES.iter().all(|(code, features)| codes.insert(*code) && !features.is_empty()));
+        let of = |system: &str| SOURCE_CODES.iter().filter(|(code, _)| system_of(code) == system).count();
+        // Intum's privileges, Worksection's seventeen scopes, six resources × five verbs and the invitation of iblai, CCRM's two.
+        assert_eq!([of("intum"), of("worksection"), of("ibl"), of("ccrm"), of("mercato")], [34, 17, 31, 2, 1]);
     }
 }

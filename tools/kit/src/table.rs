@@ -2,6 +2,9 @@
 
 mod column;
 
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::id::Key;
@@ -35,6 +38,21 @@ pub struct Draft<'a> {
 /// The rule of a record: runs before each create, update and delete of the family.
 pub type Rule = for<'a> fn(&'a mut Ctx, Draft<'a>) -> BoxFuture<'a, Result<()>>;
 
+/// What must hold whatever changed the rows: asked once at the end of a call, undo and redo included, with the rows of the
+/// table as they were and as they are.
+pub type Kept = for<'a> fn(&'a mut Ctx, &'a [RowChange]) -> BoxFuture<'a, Result<()>>;
+
+/// A row before and after a call, as the journal keeps it; absent where there is no row.
+#[derive(Debug, Clone)]
+pub struct RowChange {
+    /// Its key.
+    pub id: Uuid,
+    /// As it was.
+    pub before: Option<Map<String, Value>>,
+    /// As it is.
+    pub after: Option<Map<String, Value>>,
+}
+
 /// One table, with everything the kit must know of it.
 ///
 /// Beside the columns named here every table has `id`, `tenant_id`, `version`, `created_at`, `updated_at`;
@@ -59,6 +77,8 @@ pub struct Table {
     pub merged_into: Option<&'static str>,
     /// Checked before each write of the family.
     pub rule: Option<Rule>,
+    /// Checked after each call that changed rows, whatever changed them.
+    pub kept: Option<Kept>,
 }
 
 impl Table {
@@ -74,6 +94,7 @@ impl Table {
             rights: false,
             merged_into: None,
             rule: None,
+            kept: None,
         }
     }
     /// Rows have no number.
@@ -99,6 +120,11 @@ impl Table {
     /// Rule checked before each write of the family.
     pub const fn rule(mut self, rule: Rule) -> Self {
         self.rule = Some(rule);
+        self
+    }
+    /// What must hold after every call that changed rows.
+    pub const fn keeping(mut self, kept: Kept) -> Self {
+        self.kept = Some(kept);
         self
     }
     /// The column called `name`.

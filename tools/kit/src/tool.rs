@@ -128,6 +128,8 @@ pub struct Tool {
     pub long: bool,
     /// Needs no credential: signing in, and what comes before it.
     pub public: bool,
+    /// Trying it tells nothing of what it would change.
+    pub silent: bool,
     /// Carries out another tool of this danger instead of doing something itself.
     pub(crate) executes: Option<Danger>,
     pub(crate) error_shape: Option<ErrorShape>,
@@ -274,6 +276,7 @@ impl Tool {
             shown_once: None,
             long: false,
             public: false,
+            silent: false,
             executes: None,
             error_shape: None,
             input,
@@ -349,6 +352,13 @@ impl Tool {
     /// tool takes no idempotency key: there is no caller whose calls could be told from those of others.
     pub fn public(mut self) -> Self {
         self.public = true;
+        self
+    }
+
+    /// Answers the same whatever it finds, also when it is only tried: a dry run would else tell strangers whether there is
+    /// an account.
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
         self
     }
 

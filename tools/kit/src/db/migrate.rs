@@ -1,6 +1,7 @@
 //! One ordered stream of migrations for both databases.
 //!
-//! A migration is portable SQL in which column types are neutral words in braces; `;` at the end of a line ends a statement.
+//! A migration is portable SQL in which column types, and what else the databases write differently, are neutral words in
+//! braces; `;` at the end of a line ends a statement.
 
 use super::{Db, Dialect, Tx};
 use crate::error::{Error, Result};
@@ -32,6 +33,18 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("{true}", "1", "TRUE"),
     ("{false}", "0", "FALSE"),
     ("{table_end}", ") STRICT", ")"),
+    // The end of a trigger that refuses what it stands before, and the function that PostgreSQL wants for it.
+    (
+        "{refuse}",
+        "BEGIN SELECT RAISE(ABORT, 'the journal is only added to'); END;",
+        "EXECUTE FUNCTION bureau_refuse();",
+    ),
+    (
+        "{keeper}",
+        "",
+        "CREATE FUNCTION bureau_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ \
+         BEGIN RAISE EXCEPTION 'the journal is only added to'; END $$;",
+    ),
 ];
 
 pub(super) fn translated(sql: &str, dialect: Dialect) -> String {
@@ -60,6 +73,8 @@ pub(super) async fn run(db: &Db, migrations: &[Migration]) -> Result<()> {
         return Ok(());
     }
     let mut tx = db.write().await?;
+    // A migration may have to move rows of all tenants.
+    tx.enter_all().await?;
     let done = applied(&mut tx, db.dialect(), migrations).await?;
     // A migration may change rows of all tenants.
     tx.enter_all().await?;

@@ -32,7 +32,11 @@ impl Bureau {
         };
         let Some(argument) = argument else {
             return match &call.shown {
-                Some(shown) => self.principals.find(tx, shown, now).await,
+                Some(shown) => {
+                    let principal = self.principals.find(tx, shown, now).await?;
+                    principal.check_address(call.origin.address)?;
+                    Ok(principal)
+                }
                 None if self.registry.is_public(&call.tool) => {
                     let nobody = Principal::nobody();
                     tx.enter(nobody.tenant_id).await?;
@@ -44,8 +48,10 @@ impl Bureau {
             };
         };
         let named = self.principals.find(tx, &argument, now).await?;
+        named.check_address(call.origin.address)?;
         if let Some(shown) = &call.shown {
             let connected = self.principals.find(tx, shown, now).await?;
+            connected.check_address(call.origin.address)?;
             if !may_act_as(&connected, &named) {
                 return Err(Error::unauthenticated(
                     "_sessionToken belongs to someone else than the connection's own credential. Use one of the two.",

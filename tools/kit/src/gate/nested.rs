@@ -7,12 +7,13 @@ use super::reserved::Reserved;
 use super::run::guarded;
 use super::{Call, Refusal};
 use crate::ctx::Ctx;
+use crate::db::Dialect;
 use crate::error::{Error, Result};
 use crate::tool::Danger;
 
 impl Ctx {
     /// Carries out another tool inside this call, in a savepoint of its own: its failure takes back only itself.
-    /// For batches. The tool passes the same checks as a direct call.
+    /// For batches, and for reads that show what another tool shows. The tool passes the same checks as a direct call.
     pub async fn nested(&mut self, name: &str, mut arguments: Map<String, Value>) -> Result<Value> {
         let bureau = self.bureau.clone();
         let mut call = Call {
@@ -32,6 +33,9 @@ impl Ctx {
             return Err(Error::invalid("/tool", "a batch cannot hold a batch"));
         }
         admit(&self.principal, &self.selection, entry)?;
+        if tool.writes() && !self.writes {
+            return Err(Error::internal(format!("a read tried to carry out {}", tool.name)));
+        }
         let reserved = Reserved::take(tool, &mut call.arguments)?;
         if reserved.dry_run || reserved.idempotency_key.is_some() {
             return Err(Error::validation(
@@ -55,16 +59,33 @@ impl Ctx {
         let (target, expected) = (self.target, self.expected_version);
         (self.target, self.expected_version) = (tool.target, reserved.expected_version);
         let (changes, effects) = (self.changes.len(), self.effects.len());
-        self.tx.script("SAVEPOINT bureau_step").await?;
-        let outcome = guarded(tool, prepared, self).await;
+        // A read of SQLite has nothing to take back, and may not even say so.
+        let is_step = self.writes || bureau.db.dialect() == Dialect::Postgres;
+        if is_step {
+            self.tx.script("SAVEPOINT bureau_step").await?;
+        }
+        let outcome = if self.writes {
+            self.reading = bureau.accesses.reading(tool);
+            let outcome = guarded(tool, prepared, self).await;
+            let reading = self.reading.take().filter(|_| outcome.is_ok());
+            bureau.accesses.note(self, reading);
+            outcome
+        } else {
+            // Inside a read, it is that read which looks.
+            guarded(tool, prepared, self).await
+        };
         (self.target, self.expected_version) = (target, expected);
         match outcome {
             Ok(body) => {
-                self.tx.script("RELEASE SAVEPOINT bureau_step").await?;
+                if is_step {
+                    self.tx.script("RELEASE SAVEPOINT bureau_step").await?;
+                }
                 serde_json::from_slice(&body).map_err(Error::internal)
             }
             Err(error) => {
-                self.tx.script("ROLLBACK TO SAVEPOINT bureau_step").await?;
+                if is_step {
+                    self.tx.script("ROLLBACK TO SAVEPOINT bureau_step").await?;
+                }
                 self.changes.truncate(changes);
                 self.effects.truncate(effects);
                 Err(error)

@@ -18,6 +18,7 @@ use crate::derived::Steps;
 use crate::dialogue::{Question, Reply};
 use crate::error::{Error, Result};
 use crate::journal;
+use crate::outbox;
 use crate::rights::{Credential, Principal};
 use crate::sql::Sql;
 use crate::tool::{Danger, Prepared, Tool};
@@ -45,7 +46,9 @@ impl Bureau {
             redoes: None,
             changes: Vec::new(),
             effects: Vec::new(),
+            resent: false,
             steps: if tool.long { Steps::Kept } else { Steps::Whole },
+            reading: self.accesses.reading(tool),
         }
     }
 
@@ -69,6 +72,10 @@ impl Bureau {
             ctx.tx.allow(tool.limit()).await?;
         }
         let outcome = guarded(tool, prepared, &mut ctx).await;
+        let reading = ctx.reading.take();
+        if outcome.is_ok() {
+            self.accesses.note(&ctx, reading);
+        }
         ctx.tx.commit().await?;
         outcome
     }
@@ -130,8 +137,12 @@ impl Bureau {
         match finished {
             // 8. commit, or roll back
             Ok(Finished { body, keep: true }) => {
+                let sends = ctx.resent;
                 ctx.tx.commit().await?;
                 self.committed.send_replace(());
+                if sends {
+                    self.outbox.wake();
+                }
                 Ok(body)
             }
             Ok(Finished { body, keep: false }) => {
@@ -182,21 +193,28 @@ async fn carry_out(
         let why = "this call touched no single record whose version could be checked";
         return Err(Error::invalid("/expected_version", why));
     }
+    ctx.check_kept().await?;
     if reserved.dry_run {
         let effects: Vec<Value> = ctx
             .effects
             .iter()
             .map(|effect| json!({"kind": effect.kind, "undoable": false, "payload": effect.payload}))
             .collect();
-        let preview = json!({"dry_run": true, "changes": ctx.preview(), "outside_effects": effects}).to_string();
+        let (changes, effects) = if tool.silent { (Vec::new(), Vec::new()) } else { (ctx.preview(), effects) };
+        let preview = json!({"dry_run": true, "changes": changes, "outside_effects": effects}).to_string();
         let members = preview.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
         return Ok(Finished { body: spliced(body, members), keep: false });
     }
     confirm(ctx, tool)?;
     // 7. journal
     let undoable = !ctx.changes.is_empty() && tool.irreversible.is_none() && ctx.effects.is_empty();
+    let sent: Vec<&'static str> = ctx.effects.iter().map(|effect| effect.kind).collect();
     let action = journal::write(ctx, tool, undoable).await?;
     // 9. answer
+    let body = match outbox::told(&ctx.bureau, &sent) {
+        Some(told) => spliced(body, &format!("\"outside_effects\":{told}")),
+        None => body,
+    };
     let body = if undoable { spliced(body, &format!("\"undo_token\":\"{action}\"")) } else { body };
     if let (Some(key), Some(digest)) = (&reserved.idempotency_key, &digest) {
         store_answer(ctx, key, digest, &storable(tool, &body)?).await?;
@@ -267,7 +285,7 @@ fn spliced(mut body: Vec<u8>, members: &str) -> Vec<u8> {
 }
 
 /// One of the writes a narrowed token has left.
-async fn spend_write(ctx: &mut Ctx) -> Result<()> {
+pub(crate) async fn spend_write(ctx: &mut Ctx) -> Result<()> {
     let Credential::Session(session) = ctx.principal.credential else { return Ok(()) };
     if !ctx.principal.has_write_budget {
         return Ok(());

@@ -46,7 +46,9 @@ impl Bureau {
             redoes: None,
             changes: Vec::new(),
             effects: Vec::new(),
+            resent: false,
             steps: crate::derived::Steps::Whole,
+            reading: None,
         };
         let outcome = match work(&mut ctx).await {
             Ok(_) if !ctx.effects.is_empty() => Err(Error::internal("work of the system tried to send something out")),
