@@ -1,8 +1,10 @@
 //! The command line.
 
+mod ai;
 mod call;
 mod config;
 mod doctor;
+mod installation;
 mod oauth;
 mod outside;
 mod serve;

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod cli;
 pub mod cursor;
 pub mod demo;
+pub mod dns;
 mod escape;
 pub mod feed;
 pub mod http;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bureau_identity::founding::{self, Founded, Founding};
 use bureau_kit::MIGRATIONS;
+use bureau_kit::ctx::Ctx;
 use bureau_kit::db::{Db, Location};
 use bureau_kit::error::{Error, Result};
 use bureau_kit::gate::Bureau;
 use bureau_kit::id::Ids;
 use bureau_kit::time::Clock;
+use bureau_kit::tool::BoxFuture;
 use bureau_kit::vault::KeySource;
 
 use crate::catalog;
@@ -40,6 +42,7 @@ pub async fn open_with(location: &Location, clock: Clock, ids: Ids) -> Result<Op
         // Not in the database, and so in no copy of it.
         bureau.vault.configure(KeySource::File(path.with_file_name("secret.key")));
     }
+    bureau.installation.seed_by(seed);
     let founded = founding::found(&bureau, request("My company", "owner@example.com", "Owner")).await?;
     Ok(Opened { bureau, founded })
 }
@@ -54,6 +57,11 @@ fn request(tenant: &str, owner_email: &str, owner_name: &str) -> Founding {
         tenant_name: tenant.to_owned(),
         owner_email: owner_email.to_owned(),
         owner_name: owner_name.to_owned(),
-        seed: |ctx| Box::pin(bureau_work::seed(ctx)),
+        seed,
     }
+}
+
+/// What every company begins with.
+fn seed(ctx: &mut Ctx) -> BoxFuture<'_, Result<()>> {
+    Box::pin(bureau_work::seed(ctx))
 }

@@ -7,6 +7,7 @@ use bureau_kit::registry::Entry;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::ai::{self, AiArgs};
 use super::outside::TrustArgs;
 use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential, say};
 use crate::catalog;
@@ -28,6 +29,8 @@ pub(super) struct CallArgs {
     trust: TrustArgs,
     #[command(flatten)]
     audit: AuditArgs,
+    #[command(flatten)]
+    ai: AiArgs,
     /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database, also when one is named.
     #[arg(long, env = "BUREAU_URL", value_name = "URL")]
     url: Option<String>,
@@ -83,6 +86,7 @@ fn read_arguments(given: &str) -> Result<Map<String, Value>, Failure> {
 
 async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Value, bool), Failure> {
     let (selection, _) = args.selection.selection()?;
+    let provider = args.ai.provider()?;
     let opened = open::open(&args.database.location()?).await?;
     args.trust.configure(&opened.bureau);
     let call = Call {
@@ -94,6 +98,7 @@ async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Va
         dialogue: bureau_kit::dialogue::Dialogue::default(),
     };
     opened.bureau.log_reads(args.audit.access_log);
+    ai::provide(&opened.bureau, provider);
     let outcome = opened.bureau.call(call).await;
     opened.bureau.close().await;
     match outcome {

@@ -8,6 +8,8 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use tokio::sync::watch;
 
+use super::ai::{self, AiArgs};
+use super::installation::{InstallationArgs, configured, fact};
 use super::oauth::OAuthArgs;
 use super::outside::{OutsideArgs, TrustArgs, tell_waiting};
 use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, local_credential, say};
@@ -33,6 +35,8 @@ pub(super) struct ServeArgs {
     selection: SelectionArgs,
     #[command(flatten)]
     audit: AuditArgs,
+    #[command(flatten)]
+    ai: AiArgs,
     /// Fill an empty database with a believable company to try things on.
     #[arg(long, env = "BUREAU_DEMO", value_parser = BoolishValueParser::new())]
     demo: bool,
@@ -48,6 +52,8 @@ pub(super) struct ServeArgs {
     outside: OutsideArgs,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    installation: InstallationArgs,
     /// Speak TLS with the certificate chain in this PEM file; it is read again when it changes, and at SIGHUP.
     #[arg(long, env = "BUREAU_TLS_CERT", value_name = "PATH", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -80,6 +86,8 @@ pub(super) struct StdioArgs {
     public_url: Option<String>,
     #[command(flatten)]
     audit: AuditArgs,
+    #[command(flatten)]
+    ai: AiArgs,
     /// When the person behind the client is asked before destructive work is kept, where the client can ask one.
     #[arg(long, env = "BUREAU_CONFIRM", value_enum, default_value_t, value_name = "WHEN")]
     confirm: Confirm,
@@ -97,6 +105,7 @@ pub(super) struct FillArgs {
 pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
+    let provider = args.ai.provider()?;
     let tls = match (args.tls_cert.clone(), args.tls_key.clone()) {
         (Some(certificate), Some(key)) => Some(http::Tls::load(certificate, key).map_err(Failure::start)?),
         _ => None,
@@ -115,6 +124,14 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let stops = stop_requests();
     let Opened { bureau, founded } = open::open(&location).await?;
     bureau.log_reads(args.audit.access_log);
+    args.installation.apply(&bureau);
+    bureau.installation.tell([
+        fact("limits", "calls_per_second", args.rate_limit, http::CALLS_PER_SECOND),
+        configured("http", "tls", tls.is_some()),
+        configured("http", "oauth_issuer", oauth.is_some()),
+        configured("http", "metrics_open", args.metrics_open),
+    ]);
+    ai::provide(&bureau, provider);
     let fresh = founded.is_some();
     let token = match (founded, args.demo) {
         (Some(founded), false) => Some(founded.token),
@@ -253,8 +270,10 @@ fn write_private(path: &std::path::Path, token: &str) -> std::io::Result<()> {
 pub(super) async fn stdio(args: StdioArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
+    let provider = args.ai.provider()?;
     let Opened { bureau, founded } = open::open(&location).await?;
     bureau.log_reads(args.audit.access_log);
+    ai::provide(&bureau, provider);
     if founded.is_some() {
         // Whoever starts this holds the file and acts as its owner: no token is needed, and none is shown.
         tracing::info!(

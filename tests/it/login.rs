@@ -1,11 +1,10 @@
 //! Signing in: who gets in, what everyone else is told, and how often one may guess.
 
 use bureau_kit::access::Shown;
-use bureau_kit::gate::{Call, Origin, Outcome, Selection};
 use serde_json::{Value, json};
 
 use crate::process::{Serving, call_message};
-use crate::support::{TestDatabase, Tester};
+use crate::support::{TestDatabase, Tester, as_nobody};
 
 const PASSWORD: &str = "Kuchnia1!";
 const WRONG: &str =
@@ -16,25 +15,6 @@ async fn with_anna() -> (Tester, Value) {
     let anna = json!({"email": "Anna@Example.com", "first_name": "Anna", "last_name": "Nowak", "password": PASSWORD});
     let user = owner.ok("user_create", anna).await;
     (owner, user)
-}
-
-/// A call without any credential.
-async fn as_nobody(tester: &Tester, tool: &str, arguments: Value) -> Result<Value, Value> {
-    let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
-    let call = Call {
-        tool: tool.to_owned(),
-        arguments,
-        shown: None,
-        selection: Selection::default(),
-        origin: Origin { transport: "test", ..Origin::default() },
-        dialogue: bureau_kit::dialogue::Dialogue::default(),
-    };
-    match tester.bureau.call(call).await {
-        Outcome::Done { body, is_error: false } => Ok(serde_json::from_slice(&body).unwrap()),
-        Outcome::Done { body, is_error: true } => Err(serde_json::from_slice(&body).unwrap()),
-        Outcome::Unauthenticated(error) => Err(Value::Object(error.to_json())),
-        outcome => panic!("{outcome:?}"),
-    }
 }
 
 async fn login(tester: &Tester, email: &str, password: &str) -> Result<Value, Value> {

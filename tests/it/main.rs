@@ -15,7 +15,9 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows should fail")]
 
 mod abuse;
+mod account;
 mod accounts;
+mod assistant;
 mod audit;
 mod calendar;
 mod callers;
@@ -27,6 +29,7 @@ mod corpus;
 mod crm;
 mod dialogue;
 mod dice;
+mod directory;
 mod finance;
 mod generated;
 mod http;
@@ -41,6 +44,7 @@ mod measurements;
 mod messages;
 mod news;
 mod oauth;
+mod onboarding;
 mod openrpc;
 mod oracle;
 mod origins;
@@ -58,6 +62,7 @@ mod stdio;
 mod stories;
 mod support;
 mod tasks;
+mod toggles;
 mod warehouse;
 mod webhooks;
 mod websocket;

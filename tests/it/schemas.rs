@@ -60,6 +60,11 @@ const OPEN_TO_ALL: &[&str] = &[
     "session_refresh",
     "session_revoke",
     "me",
+    "organization_switcher_show",
+    "feature_toggle_boolean_check",
+    "feature_toggle_string_check",
+    "feature_toggle_number_check",
+    "feature_toggle_json_check",
 ];
 
 /// Walks a schema and collects what one client or another chokes on (mcp-protocol.md §7.4).

@@ -1,16 +1,19 @@
 //! A company on a fresh database, and people who call its tools.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bureau::open;
 use bureau_identity::founding::Founded;
 use bureau_kit::access::Shown;
 use bureau_kit::db::{Db, Location};
+use bureau_kit::dns::DnsResolver;
 use bureau_kit::gate::{Bureau, Call, Origin, Outcome, Selection};
 use bureau_kit::id::Ids;
 use bureau_kit::sql::Sql;
 use bureau_kit::time::{Clock, Instant};
+use bureau_kit::tool::BoxFuture;
 use bureau_kit::vault::KeySource;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -53,6 +56,30 @@ pub struct Tester {
     pub shown: Shown,
     pub selection: Selection,
     pub database: Arc<TestDatabase>,
+    /// What the domain name system says, as far as this server can see.
+    pub zone: Arc<Zone>,
+}
+
+/// Texts at names: a domain name system that says what a test wants.
+#[derive(Debug, Default)]
+pub struct Zone(Mutex<HashMap<String, Result<Vec<String>, String>>>);
+
+impl Zone {
+    pub fn says(&self, name: &str, texts: &[&str]) {
+        let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        self.0.lock().unwrap().insert(name.to_owned(), Ok(texts));
+    }
+
+    pub fn fails(&self, name: &str, why: &str) {
+        self.0.lock().unwrap().insert(name.to_owned(), Err(why.to_owned()));
+    }
+}
+
+impl DnsResolver for Zone {
+    fn texts<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, String>> {
+        let answer = self.0.lock().unwrap().get(name).cloned().unwrap_or(Ok(Vec::new()));
+        Box::pin(std::future::ready(answer))
+    }
 }
 
 impl Tester {
@@ -66,12 +93,14 @@ impl Tester {
             // Beside a SQLite file the key is made by itself.
             opened.bureau.vault.configure(KeySource::Given("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()));
         }
-        Self::owner(opened.bureau, founded, database)
+        let zone = Arc::new(Zone::default());
+        opened.bureau.installation.resolve_by(zone.clone());
+        Self::owner(opened.bureau, founded, database, zone)
     }
 
-    fn owner(bureau: Arc<Bureau>, founded: Founded, database: Arc<TestDatabase>) -> Self {
+    fn owner(bureau: Arc<Bureau>, founded: Founded, database: Arc<TestDatabase>, zone: Arc<Zone>) -> Self {
         let shown = Shown::Token(founded.token);
-        Self { bureau, tenant_id: founded.tenant_id, shown, selection: Selection::default(), database }
+        Self { bureau, tenant_id: founded.tenant_id, shown, selection: Selection::default(), database, zone }
     }
 
     /// The owner of a second company on the same database.
@@ -82,7 +111,7 @@ impl Tester {
             open::found(&self.bureau, &format!("Other {number}"), &format!("other{number}@example.net"), "Other owner")
                 .await
                 .unwrap();
-        Self::owner(self.bureau.clone(), founded, self.database.clone())
+        Self::owner(self.bureau.clone(), founded, self.database.clone(), self.zone.clone())
     }
 
     /// A new user with a built-in role, calling with an API key of its own.
@@ -176,6 +205,25 @@ impl Tester {
             })
         });
         lines.await.unwrap().join("\n")
+    }
+}
+
+/// A call without any credential.
+pub async fn as_nobody(tester: &Tester, tool: &str, arguments: Value) -> Result<Value, Value> {
+    let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+    let call = Call {
+        tool: tool.to_owned(),
+        arguments,
+        shown: None,
+        selection: Selection::default(),
+        origin: Origin { transport: "test", ..Origin::default() },
+        dialogue: bureau_kit::dialogue::Dialogue::default(),
+    };
+    match tester.bureau.call(call).await {
+        Outcome::Done { body, is_error: false } => Ok(serde_json::from_slice(&body).unwrap()),
+        Outcome::Done { body, is_error: true } => Err(serde_json::from_slice(&body).unwrap()),
+        Outcome::Unauthenticated(error) => Err(Value::Object(error.to_json())),
+        outcome => panic!("{outcome:?}"),
     }
 }
 

@@ -1,20 +1,48 @@
 //! A company with at least one record of every kind, and sample arguments for every tool.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bureau_identity::assistant::{About, ChatProvider, Completion, Request, SharedProvider, Usage};
 use bureau_kit::access::Verified;
+use bureau_kit::error::Result;
+use bureau_kit::installation::SelfService;
 use bureau_kit::registry::Entry;
 use bureau_kit::sql::Sql;
 use bureau_kit::time::Instant;
+use bureau_kit::tool::BoxFuture;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::onboarding;
 use crate::support::Tester;
+
+/// A model that always says the same, whatever it is asked.
+#[derive(Debug)]
+pub struct Canned;
+
+impl ChatProvider for Canned {
+    fn about(&self) -> About {
+        About { id: "canned".into(), name: "Canned".into(), model: "canned-1".into() }
+    }
+
+    fn complete(&self, _: Request) -> BoxFuture<'_, Result<Completion>> {
+        let content = r#"{"intent": "general_chat", "tool_name": null, "confidence": 0.5, "reasoning": "canned"}"#;
+        let completion = Completion { content: Some(content.into()), tool_calls: Vec::new(), usage: Usage::default() };
+        Box::pin(std::future::ready(Ok(completion)))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
 
 /// A company whose tables are filled, and its records by table name, oldest first.
 pub struct World {
     pub owner: Tester,
     pub ids: BTreeMap<&'static str, Vec<Uuid>>,
+    /// What samples need beside records, by the name after `$@`: other companies, tokens.
+    pub others: BTreeMap<&'static str, String>,
 }
 
 /// Calls that fill a company. `$table` stands for the newest record of that table, `$table.N` for the Nth oldest.
@@ -30,6 +58,9 @@ const FOUNDATION: &[(&str, &str)] = &[
     ("user_create", r#"{"email": "piotr@example.com", "first_name": "Piotr", "last_name": "Mazur", "role": "user"}"#),
     ("user_update", r#"{"id": "$users.0", "password": "Kuchnia1!"}"#),
     ("role_create", r#"{"name": "Montaż", "features": ["organize.tasks.view"]}"#),
+    ("group_create", r#"{"name": "Zamówienia", "user_ids": ["$users.1"]}"#),
+    ("department_create", r#"{"name": "Produkcja", "user_setting_ids": ["$users.1"]}"#),
+    ("setting_set", r#"{"key": "organize.tasks.per_page", "value": 20}"#),
     ("company_create", r#"{"name": "Meble Żółć"}"#),
     (
         "person_create",
@@ -117,7 +148,8 @@ impl World {
     }
 
     pub async fn of(owner: Tester) -> Self {
-        let mut world = Self { owner, ids: BTreeMap::new() };
+        owner.bureau.provide::<SharedProvider>(Arc::new(Canned));
+        let mut world = Self { owner, ids: BTreeMap::new(), others: BTreeMap::new() };
         for (tool, arguments) in FOUNDATION {
             world.refresh().await;
             let arguments = world.filled(arguments);
@@ -125,6 +157,8 @@ impl World {
         }
         world.colleague().await;
         world.link_account().await;
+        world.add_domains().await;
+        world.prepare_installation().await;
         world.refresh().await;
         world
     }
@@ -155,6 +189,46 @@ impl World {
         self.owner.bureau.link(&verified).await.unwrap();
     }
 
+    /// A domain that is proven, and one whose proof stands ready.
+    async fn add_domains(&self) {
+        for (name, proven) in [("shop", true), ("www", false)] {
+            let name = format!("{name}.{}.example.com", self.owner.tenant_id);
+            let domain = self.owner.ok("domain_create", json!({"domain": name})).await;
+            self.owner.zone.says(&name, &[domain["verification"].as_str().unwrap()]);
+            if proven {
+                self.owner.ok("domain_verify", json!({"id": domain["id"]})).await;
+            }
+        }
+    }
+
+    /// What only an administrator of the installation can make.
+    async fn prepare_installation(&mut self) {
+        let principal = self.owner.bureau.principal(&self.owner.shown).await.unwrap();
+        let mut spare = self.owner.tenant_id.to_string();
+        if principal.is_super_admin {
+            let made = self.owner.ok("tenant_create", json!({"name": "Zapasowa"})).await;
+            spare = made["id"].as_str().unwrap().to_owned();
+            for (identifier, kind, value) in [
+                ("new_kitchen", "boolean", json!(false)),
+                ("spare_toggle", "boolean", json!(false)),
+                ("greeting", "string", json!("Dzień dobry")),
+                ("discount", "number", json!(0.5)),
+                ("layout", "json", json!({"columns": 3})),
+            ] {
+                let toggle =
+                    json!({"identifier": identifier, "name": "Nowa kuchnia", "type": kind, "default_value": value});
+                self.owner.ok("feature_toggle_create", toggle).await;
+            }
+            let own = json!({"toggle_id": "greeting", "is_override": true, "override_value": "Hej"});
+            self.owner.ok("feature_toggle_override_update", own).await;
+        }
+        self.others.insert("spare_tenant", spare);
+        self.owner.bureau.installation.allow_self_service(SelfService::Verified);
+        let name = format!("{}@waiting.example.org", self.owner.tenant_id);
+        let token = onboarding::asked(&self.owner, &name).await;
+        self.others.insert("onboarding_token", token);
+    }
+
     async fn refresh(&mut self) {
         let found = self.owner.bureau.as_system(self.owner.tenant_id, None, "ids", |ctx| {
             Box::pin(async move {
@@ -163,7 +237,7 @@ impl World {
                     let mut sql: Sql = ctx.select("id", table);
                     sql.push(if table.numbered { " ORDER BY num" } else { " ORDER BY created_at, id" });
                     let rows = ctx.rows(&sql).await?;
-                    ids.insert(table.name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?);
+                    ids.insert(table.name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>>>()?);
                 }
                 // Actions are no described table; undo and redo need one of each state, made on purpose at the end.
                 let newest_tag = ids.get("tags").and_then(|tags: &Vec<Uuid>| tags.last()).copied();
@@ -174,7 +248,7 @@ impl World {
                         sql.and_eq("resource_id", newest_tag);
                     }
                     let rows = ctx.rows(&sql).await?;
-                    ids.insert(name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?);
+                    ids.insert(name, rows.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>>>()?);
                 }
                 let mut sql = Sql::new("SELECT id FROM outbox WHERE kind = 'webhook' AND tenant_id = ");
                 sql.bind(ctx.tenant_id()).push(" ORDER BY created_at, id");
@@ -199,9 +273,10 @@ impl World {
     pub fn filled(&self, text: &str) -> Value {
         fn fill(world: &World, value: Value) -> Value {
             match value {
-                Value::String(text) => match text.strip_prefix('$') {
-                    Some(name) => json!(world.id(name)),
-                    None => Value::String(text),
+                Value::String(text) => match (text.strip_prefix("$@"), text.strip_prefix('$')) {
+                    (Some(name), _) => json!(world.others[name]),
+                    (None, Some(name)) => json!(world.id(name)),
+                    (None, None) => Value::String(text),
                 },
                 Value::Array(items) => items.into_iter().map(|item| fill(world, item)).collect(),
                 Value::Object(members) => {

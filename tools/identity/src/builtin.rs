@@ -19,6 +19,7 @@ pub(crate) struct BuiltIn {
 
 /// Everything but the handling of tenants and of the server itself, which Open Mercato keeps to super administrators.
 const ADMIN: &[&str] = &[
+    "account.*",
     "ai_assistant.*",
     "analytics.*",
     "api_keys.*",
@@ -35,11 +36,14 @@ const ADMIN: &[&str] = &[
     "contracts.*",
     "customers.*",
     "dashboards.*",
+    "departments.*",
     "dictionaries.*",
     "directory.organizations.*",
+    "domains.*",
     "entities.*",
     "finance.*",
     "form.*",
+    "groups.*",
     "insight.*",
     "kb.*",
     "mail.*",
@@ -60,6 +64,8 @@ const ADMIN: &[&str] = &[
 ];
 
 const USER: &[&str] = &[
+    "account.settings.own",
+    "account.view",
     "ai_assistant.view",
     "audit_logs.redo_self",
     "audit_logs.undo_self",
@@ -73,7 +79,9 @@ const USER: &[&str] = &[
     "customers.contacts.*",
     "customers.people.manage",
     "customers.people.view",
+    "departments.view",
     "finance.transfer",
+    "groups.view",
     "messaging.*",
     "organize.*",
 ];
@@ -105,6 +113,8 @@ const CRM_USER: &[&str] = &[
 
 /// A salesperson of the furniture company: from the first visit to the printed contract, without settling it.
 const SALES: &[&str] = &[
+    "account.settings.own",
+    "account.view",
     "ai_assistant.view",
     "audit_logs.redo_self",
     "audit_logs.undo_self",

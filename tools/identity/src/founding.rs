@@ -6,10 +6,11 @@ use bureau_kit::gate::Bureau;
 use bureau_kit::prelude::*;
 
 use crate::api_keys::{NewKey, mint_api_key};
-use crate::builtin;
 use crate::organizations::ORGANIZATIONS;
 use crate::roles::ROLES;
+use crate::tenants::TENANTS;
 use crate::users::USERS;
+use crate::{builtin, passwords, upgrades};
 
 /// A tenant to be founded.
 #[derive(Debug, Clone)]
@@ -24,8 +25,7 @@ pub struct Founding {
     pub seed: Seed,
 }
 
-/// Stores what tools expect to be there.
-pub type Seed = for<'a> fn(&'a mut Ctx) -> BoxFuture<'a, Result<()>>;
+pub use bureau_kit::installation::Seed;
 
 /// A tenant that was founded.
 #[derive(Debug, Clone)]
@@ -66,11 +66,10 @@ pub async fn found_tenant(bureau: &Arc<Bureau>, request: Founding) -> Result<Fou
 
 async fn start(bureau: &Arc<Bureau>, request: Founding, only_first: bool) -> Result<Option<Founded>> {
     let email = Email::parse(&request.owner_email).map_err(|message| Error::invalid("/owner_email", message))?;
-    let name = request.tenant_name.trim().to_owned();
-    if name.is_empty() || name.chars().count() > 200 {
-        return Err(Error::invalid("/tenant_name", "expected text of 1 to 200 characters"));
-    }
-    let owner = request.owner_name.trim().to_owned();
+    let name = tenant_name("/tenant_name", &request.tenant_name)?;
+    // The owner of the first tenant administers the installation too.
+    let owner = NewOwner { name: request.owner_name, is_super_admin: only_first, ..NewOwner::of(email) };
+    let wanted = NewTenant { owner: Some(owner), ..NewTenant::called(name) };
     let tenant_id = bureau.ids.next(bureau.clock.now());
     bureau
         .as_system(tenant_id, None, "founding", move |ctx| {
@@ -78,27 +77,106 @@ async fn start(bureau: &Arc<Bureau>, request: Founding, only_first: bool) -> Res
                 if only_first && !ctx.rows(&Sql::new("SELECT id FROM tenants LIMIT 1")).await?.is_empty() {
                     return Ok(None);
                 }
-                add_tenant(ctx, &name).await?;
-                let organization = ctx.insert(&ORGANIZATIONS, Values::new().with("name", name)).await?;
-                add_roles(ctx).await?;
-                let owner_id = add_owner(ctx, organization.id, &email, &owner, only_first).await?;
-                let key = NewKey { name: "owner".into(), user_id: Some(owner_id), ..NewKey::default() };
-                let (_, token) = mint_api_key(ctx, key).await?;
-                (request.seed)(ctx).await?;
-                Ok(Some(Founded { tenant_id, owner_id, token }))
+                let raised = raise(ctx, wanted, Some(request.seed)).await?;
+                let owner = raised.owner.ok_or_else(|| Error::internal("a tenant was founded without its owner"))?;
+                let token = owners_key(ctx, owner.id).await?;
+                Ok(Some(Founded { tenant_id, owner_id: owner.id, token }))
             })
         })
         .await
 }
 
-/// Tenants stand above the journal, which belongs to one of them.
-async fn add_tenant(ctx: &mut Ctx, name: &str) -> Result<()> {
-    let slug = free_slug(ctx, name).await?;
-    let sql = Sql::with(
-        "INSERT INTO tenants (id, name, slug, is_active, created_at, updated_at) VALUES ($1, $2, $3, TRUE, $4, $4)",
-        [ctx.tenant_id().into(), name.into(), slug.into(), ctx.now().into()],
-    );
-    ctx.write_secret(&sql).await.map(drop)
+/// A tenant as it is to be made.
+#[derive(Debug)]
+pub(crate) struct NewTenant {
+    pub(crate) name: String,
+    /// Made from the name when nobody says.
+    pub(crate) slug: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) timezone: Option<String>,
+    pub(crate) locale: Option<String>,
+    pub(crate) is_active: bool,
+    pub(crate) owner: Option<NewOwner>,
+}
+
+impl NewTenant {
+    pub(crate) fn called(name: String) -> Self {
+        Self { name, slug: None, description: None, timezone: None, locale: None, is_active: true, owner: None }
+    }
+}
+
+/// Its owner.
+#[derive(Debug)]
+pub(crate) struct NewOwner {
+    pub(crate) email: Email,
+    /// Name as it is shown; made from the other two, or from the address, when empty.
+    pub(crate) name: String,
+    pub(crate) first_name: String,
+    pub(crate) last_name: String,
+    /// Hash of the password; without one the owner comes in by a key.
+    pub(crate) password_hash: Option<String>,
+    pub(crate) is_super_admin: bool,
+}
+
+impl NewOwner {
+    pub(crate) fn of(email: Email) -> Self {
+        let (name, first_name, last_name) = (String::new(), String::new(), String::new());
+        Self { email, name, first_name, last_name, password_hash: None, is_super_admin: false }
+    }
+}
+
+/// A tenant that was made.
+#[derive(Debug)]
+pub(crate) struct Raised {
+    pub(crate) tenant: Record,
+    pub(crate) owner: Option<Record>,
+}
+
+/// The name of a tenant, also of its first organization.
+pub(crate) fn tenant_name(path: &str, text: &str) -> Result<String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > 200 {
+        return Err(Error::invalid(path, "expected text of 1 to 200 characters"));
+    }
+    Ok(name.to_owned())
+}
+
+/// Makes the tenant that this context is in already: the tenant itself, its first organization, the built-in roles, the owner,
+/// and what the groups above want to be there.
+pub(crate) async fn raise(ctx: &mut Ctx, wanted: NewTenant, seed: Option<Seed>) -> Result<Raised> {
+    let slug = match wanted.slug {
+        Some(slug) => slug,
+        None => free_slug(ctx, &wanted.name).await?,
+    };
+    let mut values = Values::new()
+        .with("name", wanted.name.as_str())
+        .with("name_folded", fold(&wanted.name))
+        .with("slug", slug)
+        .with("description", wanted.description)
+        .with("is_active", wanted.is_active);
+    for (column, value) in [("timezone", wanted.timezone), ("locale", wanted.locale)] {
+        if let Some(value) = value {
+            values.set(column, value);
+        }
+    }
+    let tenant = ctx.insert_as(&TENANTS, ctx.tenant_id(), values).await?;
+    let organization = ctx.insert(&ORGANIZATIONS, Values::new().with("name", wanted.name)).await?;
+    add_roles(ctx).await?;
+    let owner = match wanted.owner {
+        Some(owner) => Some(add_owner(ctx, organization.id, owner).await?),
+        None => None,
+    };
+    upgrades::note_newest(ctx).await?;
+    if let Some(seed) = seed {
+        seed(ctx).await?;
+    }
+    Ok(Raised { tenant, owner })
+}
+
+/// A key of the owner, to be shown once. It has no end.
+pub(crate) async fn owners_key(ctx: &mut Ctx, owner: Uuid) -> Result<String> {
+    let key = NewKey { name: "owner".into(), user_id: Some(owner), ..NewKey::default() };
+    Ok(mint_api_key(ctx, key).await?.1)
 }
 
 async fn free_slug(ctx: &mut Ctx, name: &str) -> Result<String> {
@@ -140,20 +218,25 @@ async fn add_roles(ctx: &mut Ctx) -> Result<()> {
     Ok(())
 }
 
-/// The owner of the first tenant administers the installation too.
-async fn add_owner(ctx: &mut Ctx, organization: Uuid, email: &Email, name: &str, is_first: bool) -> Result<Uuid> {
+async fn add_owner(ctx: &mut Ctx, organization: Uuid, owner: NewOwner) -> Result<Record> {
     let mut values = Values::new()
-        .with("email", email.as_str())
-        .with("email_folded", email.folded())
+        .with("email", owner.email.as_str())
+        .with("email_folded", owner.email.folded())
         .with("role", "owner")
-        .with("is_super_admin", is_first)
+        .with("is_super_admin", owner.is_super_admin)
         .with("active", true)
         .with("organization_id", organization);
-    if !name.is_empty() {
-        values.set("name", name);
+    for (column, text) in [("name", owner.name), ("first_name", owner.first_name), ("last_name", owner.last_name)] {
+        let text = text.trim();
+        if !text.is_empty() {
+            values.set(column, text);
+        }
     }
-    crate::user_fields::complete_name(None, email, &mut values);
-    Ok(ctx.insert(&USERS, values).await?.id)
+    if let Some(hash) = owner.password_hash {
+        passwords::store(ctx, hash, &mut values).await?;
+    }
+    crate::user_fields::complete_name(None, &owner.email, &mut values);
+    ctx.insert(&USERS, values).await
 }
 
 #[cfg(test)]

@@ -5,22 +5,30 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod account;
 mod acl;
+mod additional_fields;
+mod any_json;
 mod api_key_rows;
 mod api_key_update;
 mod api_keys;
+pub mod assistant;
 mod audit;
 mod builtin;
 mod connections;
+mod departments;
+mod domains;
 mod features;
 mod flag;
 pub mod founding;
 mod grants;
+mod group_members;
 mod groups;
 mod invitations;
 mod login;
 mod membership;
 mod oauth_subjects;
+pub mod onboarding;
 mod organizations;
 mod password_reset;
 mod passwords;
@@ -30,11 +38,21 @@ mod profile;
 mod role_write;
 mod roles;
 mod search_index;
+mod self_service;
 mod session_mint;
 mod sessions;
+mod setting_keys;
+mod settings;
+mod switcher;
+mod system;
 mod teams;
+mod tenants;
+mod toggle_overrides;
+mod toggles;
+mod upgrades;
 mod user_end;
 mod user_fields;
+mod user_groups;
 mod user_rows;
 mod user_write;
 mod users;
@@ -46,17 +64,20 @@ use bureau_kit::mail::Letter;
 use bureau_kit::prelude::*;
 
 pub use api_keys::{ApiKey, NewKey, mint_api_key};
+pub use domains::Domain;
 pub use groups::Group;
 pub use invitations::{Invitation, Invite, invite};
 pub use organizations::Organization;
 pub use roles::Role;
 pub use sessions::Session;
 pub use teams::Team;
+pub use tenants::Tenant;
 pub use users::User;
 pub use worksection::{worksection_error, worksection_tools};
 
 /// Every table of this crate.
 pub const TABLES: &[&Table] = &[
+    &tenants::TENANTS,
     &organizations::ORGANIZATIONS,
     &roles::ROLES,
     &teams::TEAMS,
@@ -71,11 +92,18 @@ pub const TABLES: &[&Table] = &[
     &oauth_subjects::OAUTH_SUBJECTS,
     &invitations::INVITATIONS,
     &password_reset::PASSWORD_RESETS,
+    &settings::SETTINGS,
+    &domains::DOMAINS,
+    &toggle_overrides::OVERRIDES,
 ];
 
 /// The mails that this crate sends.
 pub fn letters() -> Vec<Arc<dyn Letter>> {
-    vec![Arc::new(invitations::InvitationLetter), Arc::new(password_reset::PasswordResetLetter)]
+    vec![
+        Arc::new(invitations::InvitationLetter),
+        Arc::new(password_reset::PasswordResetLetter),
+        Arc::new(onboarding::OnboardingLetter),
+    ]
 }
 
 /// The tools, toolset by toolset. Worksection's own are in [`worksection_tools`], since three crates make up its toolset.
@@ -102,6 +130,27 @@ pub fn toolsets() -> Vec<Toolset> {
             ]
             .concat(),
         },
+        Toolset {
+            name: "directory",
+            about: "The companies of this installation, for those who run it, and what one may work in.",
+            tools: [tenants::tools(), switcher::tools()].concat(),
+        },
+        Toolset {
+            name: "system",
+            about: "The running server, for those who run it: caches, state, upgrade steps.",
+            tools: [system::tools(), upgrades::tools()].concat(),
+        },
+        Toolset {
+            name: "account",
+            about: "What the company says of itself: its account, settings and domains; and opening one.",
+            tools: [account::tools(), settings::tools(), domains::tools(), self_service::tools()].concat(),
+        },
+        Toolset {
+            name: "toggles",
+            about: "Feature toggles of the installation, and what they are for one's own company.",
+            tools: [toggles::tools(), toggle_overrides::tools()].concat(),
+        },
+        assistant::toolset(),
         Toolset { name: "audit", about: "What was done, by whom, and taking it back.", tools: audit::tools() },
         Toolset {
             name: "search",
@@ -109,5 +158,10 @@ pub fn toolsets() -> Vec<Toolset> {
             tools: search_index::tools(),
         },
         Toolset { name: "teams", about: "Teams that work is assigned to, and who is in them.", tools: teams::tools() },
+        Toolset {
+            name: "groups",
+            about: "User groups and departments, and who is in them.",
+            tools: [user_groups::tools(), departments::tools()].concat(),
+        },
     ]
 }

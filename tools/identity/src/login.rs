@@ -34,7 +34,7 @@ pub(crate) fn tools() -> Vec<Tool> {
 }
 
 /// Life of a session that was opened with a password (Open Mercato: eight hours).
-const LOGIN_MINUTES: i64 = 480;
+pub(crate) const LOGIN_MINUTES: i64 = 480;
 /// Wrong passwords for one address of mail in a quarter of an hour.
 const FAILURES_OF_ACCOUNT: u32 = 10;
 /// Wrong passwords from one network address in a quarter of an hour: an office may sit behind one.

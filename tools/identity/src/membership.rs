@@ -3,7 +3,7 @@
 use bureau_kit::prelude::*;
 
 use crate::grants;
-use crate::groups::{self, GROUP_MEMBERS, GROUPS, Group};
+use crate::groups::{self, DEPARTMENT, GROUP_MEMBERS, GROUPS, Group};
 use crate::roles::{self, ROLES, Role, USER_ROLES};
 use crate::teams::{TEAM_MEMBERS, TEAMS};
 use crate::user_fields::{Fields, Groups};
@@ -178,8 +178,6 @@ pub(crate) async fn wanted_groups(
     Ok(WantedGroups { teams, groups: Some(joined) })
 }
 
-const DEPARTMENT: &str = "department";
-
 async fn wanted_teams(
     ctx: &mut Ctx,
     before: Option<&Record>,
@@ -280,7 +278,7 @@ pub(crate) async fn department_named(ctx: &mut Ctx, name: &str) -> Result<Record
         Some(group) => Ok(group),
         None => {
             let values = Values::new().with("kind", DEPARTMENT).with("name", name.trim());
-            family::save_new(ctx, &GROUPS, values).await
+            groups::add(ctx, values).await
         }
     }
 }

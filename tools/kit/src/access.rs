@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use crate::address::AddressRange;
+use crate::caches::Cached;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::rights::{Credential, Narrowing, Principal, covers};
@@ -82,6 +83,17 @@ impl Principals {
         }
         tx.enter(principal.tenant_id).await?;
         Ok(principal)
+    }
+
+    /// How many are kept that are good for this state of all rights.
+    pub(crate) fn counted(&self, epoch: i64) -> Cached {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = Cached::default();
+        for principal in cache.values().filter(|principal| principal.epoch == epoch) {
+            cached.rights = cached.rights.saturating_add(1);
+            cached.tool_lists = cached.tool_lists.saturating_add(usize::from(principal.cached.get().is_some()));
+        }
+        cached
     }
 
     /// Whether a token was good when it was last seen.
@@ -247,7 +259,8 @@ async fn api_key(tx: &mut Tx, by: By<'_>, epoch: i64) -> Result<Option<Principal
 async fn local_owner(tx: &mut Tx, epoch: i64) -> Result<Principal> {
     let rows = tx
         .query(&Sql::new(
-            "SELECT id, tenant_id FROM users WHERE role = 'owner' AND active ORDER BY created_at, id LIMIT 1",
+            "SELECT users.id, users.tenant_id FROM users JOIN tenants ON tenants.id = users.tenant_id AND tenants.is_active \
+             WHERE users.role = 'owner' AND users.active ORDER BY users.created_at, users.id LIMIT 1",
         ))
         .await?;
     let Some(row) = rows.first() else {

@@ -5,32 +5,32 @@ use std::sync::OnceLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::gate::DISCOVERY;
-use crate::registry::{Registry, Toolset};
+use crate::registry::{Entry, Registry, Toolset};
 use crate::text::fold;
-use crate::tool::{Danger, Effect, Tool};
+use crate::tool::{Danger, Executes, Tool};
 
 /// Search, executors and batches: part of every list.
 pub fn toolset() -> Toolset {
-    let executors = [
+    let executors: [(&[Danger], _, _, _); 3] = [
         (
-            Danger::Read,
+            &[Danger::Read],
             "tool_call_read",
             "Read through any tool",
             "Carry out any tool that only reads. Find its name and arguments with tool_search.",
         ),
         (
-            Danger::Write,
+            &[Danger::Write],
             "tool_call_write",
             "Write through any tool",
             "Carry out any tool that adds or changes records without removing or overwriting anything for good. Find its name and arguments with tool_search; put dry_run into the arguments to try it first.",
         ),
         (
-            Danger::Destructive,
+            &[Danger::Destructive],
             "tool_call_destructive",
             "Remove through any tool",
             "Carry out any tool that deletes, merges or replaces records. Find its name and arguments with tool_search; put dry_run into the arguments to see what would go.",
@@ -46,28 +46,15 @@ pub fn toolset() -> Toolset {
             )
             .synonyms("help discover catalog list tools znajdź narzędzie szukaj пошук інструмент знайти"),
     ];
-    for (danger, name, title, about) in executors {
-        tools.push(executor(name, danger).title(title).about(about));
+    for (dangers, name, title, about) in executors {
+        tools.push(executor(name, dangers).title(title).about(about));
     }
     tools.push(crate::batch::tool());
     Toolset { name: DISCOVERY, about: "Finding tools, and calling them singly or together.", tools }
 }
 
-fn executor(name: &'static str, danger: Danger) -> Tool {
-    let effect = if danger == Danger::Read { Effect::Read } else { Effect::Action };
-    let prepare: crate::tool::Prepare =
-        std::sync::Arc::new(|_| Err(Error::internal("the gate runs the tool an executor names")));
-    let input = |_: &Tool| {
-        json!({"type": "object", "properties": {
-            "name": {"type": "string", "description": "Name of the tool, as tool_search answers it."},
-            "arguments": {"type": "object", "description": "The tool's own arguments, by its input schema.", "additionalProperties": true}
-        }, "required": ["name"], "additionalProperties": false})
-    };
-    let output = |_: &Tool| json!({"type": "object", "properties": {}, "additionalProperties": true});
-    let mut tool = Tool::erased(name, effect, "", prepare, input, output);
-    tool.executes = Some(danger);
-    tool.destructive = danger == Danger::Destructive;
-    tool
+fn executor(name: &'static str, dangers: &'static [Danger]) -> Tool {
+    Tool::executor(name, "", Executes { dangers, name: &["name"], arguments: &["arguments"], enveloped: false })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -124,8 +111,7 @@ async fn search(ctx: &mut Ctx, input: SearchInput) -> Result<SearchOutput> {
         ));
     }
     let mut items = Vec::new();
-    for index in registry.search_index().ranked(&input.query) {
-        let Some(entry) = registry.entries().get(index) else { continue };
+    for entry in registry.ranked(&input.query) {
         let wanted = input.toolset.as_ref().is_none_or(|name| name == entry.toolset);
         if !wanted || entry.tool.executes.is_some() || !bureau.admits(&ctx.principal, &ctx.selection, entry) {
             continue;
@@ -317,6 +303,11 @@ fn stem(word: &str) -> String {
 }
 
 impl Registry {
+    /// The tools that fit some words, the best first, whoever may use them.
+    pub fn ranked(&self, query: &str) -> impl Iterator<Item = &Entry> {
+        self.search_index().ranked(query).into_iter().filter_map(|index| self.entries().get(index))
+    }
+
     /// Built at the first search, not at start: most processes never search.
     pub(crate) fn search_index(&self) -> &SearchIndex {
         self.search_index.get_or_init(|| SearchIndex::new(self))

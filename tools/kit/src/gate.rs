@@ -4,6 +4,7 @@ mod admit;
 mod meant;
 mod nested;
 mod observe;
+mod outside;
 mod repeat;
 mod reserved;
 mod run;
@@ -25,19 +26,23 @@ use crate::egress::Guard;
 use crate::error::{Code, Error, Result};
 use crate::events::Subscribers;
 use crate::id::Ids;
+use crate::installation::Installation;
 use crate::outbox::Outbox;
-use crate::registry::{Entry, Registry};
+use crate::registry::Registry;
 use crate::rights::Principal;
+use crate::services::Services;
 use crate::time::Clock;
 use crate::tool::ErrorShape;
 use crate::uses::Uses;
 use crate::vault::Vault;
 
 use admit::admit;
+use meant::Meant;
 use reserved::Reserved;
 
 pub(crate) use meant::executor_for;
 pub use observe::Observer;
+pub use outside::Outside;
 pub use repeat::SHOWN_ONCE;
 pub(crate) use run::spend_write;
 pub use selection::{DISCOVERY, Selection};
@@ -58,6 +63,9 @@ pub struct Bureau {
     pub attempts: Attempts,
     pub(crate) accesses: Accesses,
     pub(crate) uses: Uses,
+    /// What whoever runs the server has decided for all tenants.
+    pub installation: Installation,
+    pub(crate) services: Services,
     observer: OnceLock<Arc<dyn Observer>>,
     committed: watch::Sender<()>,
     /// What leaves the database, as far as this process carries it.
@@ -131,6 +139,7 @@ impl From<Error> for Refusal {
 impl Bureau {
     /// A server over an open database.
     pub fn new(registry: Registry, db: Db, clock: Clock, ids: Ids) -> Arc<Self> {
+        let installation = Installation::new(clock.now());
         Arc::new(Self {
             registry,
             db,
@@ -140,6 +149,8 @@ impl Bureau {
             attempts: Attempts::default(),
             accesses: Accesses::default(),
             uses: Uses::default(),
+            installation,
+            services: Services::default(),
             observer: OnceLock::new(),
             committed: watch::Sender::default(),
             outbox: Outbox::default(),
@@ -210,31 +221,36 @@ impl Bureau {
 
     async fn run(self: &Arc<Self>, mut call: Call) -> Result<Vec<u8>, Refusal> {
         let mut tx = self.db.read().await?;
-        let (entry, principal, reserved) = match self.checked(&mut tx, &mut call).await {
+        let (meant, principal, reserved) = match self.checked(&mut tx, &mut call).await {
             Ok(checked) => checked,
             Err(refusal) => {
                 tx.rollback().await?;
                 return Err(refusal);
             }
         };
-        let tool = &entry.tool;
-        let outcome = if tool.writes() {
+        let tool = &meant.entry.tool;
+        let outcome = if let Some(prepare) = &tool.outside {
+            tx.commit().await?;
+            self.outside(tool, prepare, call, principal, reserved).await
+        } else if tool.writes() {
             tx.commit().await?;
             self.write(tool.clone(), call, principal, reserved).await
         } else {
             self.read(tool, call, principal, tx).await
         };
-        outcome.map_err(|error| Refusal::Error(error, tool.error_shape))
+        let answer = outcome.and_then(|body| meant.answer(body));
+        answer.map_err(|error| Refusal::Error(error, tool.error_shape))
     }
 
     /// Steps one to three: who calls, which tool, and the gate's own part of the input.
-    async fn checked(&self, tx: &mut Tx, call: &mut Call) -> Result<(&Entry, Arc<Principal>, Reserved), Refusal> {
+    async fn checked(&self, tx: &mut Tx, call: &mut Call) -> Result<(Meant<'_>, Arc<Principal>, Reserved), Refusal> {
         let principal = self.who(tx, call).await?;
         self.uses.count(&principal, &call.origin, self.clock.now());
-        let entry = self.entry_for(call)?;
+        let meant = self.meant(&principal, call)?;
+        let entry = meant.entry;
         let refuse = |error| Refusal::Error(error, entry.tool.error_shape);
         admit(&principal, &call.selection, entry).map_err(refuse)?;
         let reserved = Reserved::take(&entry.tool, &mut call.arguments).map_err(refuse)?;
-        Ok((entry, principal, reserved))
+        Ok((meant, principal, reserved))
     }
 }

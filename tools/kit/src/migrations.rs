@@ -23,11 +23,12 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(11, "0011_webhooks"),
     migration!(12, "0012_audit"),
     migration!(13, "0013_accounts"),
-    migration!(14, "0014_finance"),
-    migration!(15, "0015_warehouse"),
-    migration!(16, "0016_calendar"),
-    migration!(17, "0017_measurements"),
-    migration!(18, "0018_messages"),
+    migration!(14, "0014_directory"),
+    migration!(15, "0015_finance"),
+    migration!(16, "0016_warehouse"),
+    migration!(17, "0017_calendar"),
+    migration!(18, "0018_measurements"),
+    migration!(19, "0019_messages"),
 ];
 
 #[cfg(test)]

@@ -59,6 +59,15 @@ impl<T> Page<T> {
     }
 }
 
+impl<T> Page<T> {
+    /// The same page with other items, unless one of them cannot be made.
+    pub fn try_map<U>(self, change: impl FnMut(T) -> Result<U>) -> Result<Page<U>> {
+        let Self { items, total, total_is_exact, page, page_size, total_pages } = self;
+        let items = items.into_iter().map(change).collect::<Result<_>>()?;
+        Ok(Page { items, total, total_is_exact, page, page_size, total_pages })
+    }
+}
+
 /// Which page to show, for hand-written lists. Put it into the input as `page`, `page_size`.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct Wanted {

@@ -34,7 +34,7 @@ pub fn is_of_installation(feature: &str) -> bool {
 /// Open Mercato's codes are features already. From the permission columns of the system files.
 pub const SOURCE_CODES: &[(&str, &[&str])] = &[
     // Intum: a privilege for each module.
-    ("account", &["directory.account.*"]),
+    ("account", &["account.*"]),
     ("activities", &["customers.activities.*"]),
     ("api_tokens", &["api_keys.*"]),
     ("appstore", &["appstore.*"]),
@@ -45,11 +45,11 @@ pub const SOURCE_CODES: &[(&str, &[&str])] = &[
     ("connect", &["connect.*"]),
     ("crm", &["customers.*"]),
     ("dashboard", &["dashboards.*"]),
-    ("departments", &["staff.departments.*"]),
-    ("domains", &["directory.domains.*"]),
+    ("departments", &["departments.*"]),
+    ("domains", &["domains.*"]),
     ("favorites", &["favorites.*"]),
     ("form", &["form.*"]),
-    ("groups", &["staff.teams.*"]),
+    ("groups", &["staff.teams.*", "groups.*"]),
     ("insight", &["insight.*"]),
     ("kb", &["kb.*"]),
     ("mail", &["mail.*"]),

@@ -140,9 +140,13 @@ fn fold_documented_enum(object: &mut Map<String, Value>) {
 
 /// Adds null to what a schema allows.
 pub(crate) fn allow_null(object: &mut Map<String, Value>) {
-    if let Some(Value::String(name)) = object.get("type") {
-        let name = name.clone();
-        object.insert("type".into(), json!([name, "null"]));
+    match object.get_mut("type") {
+        Some(Value::Array(names)) => names.push(json!("null")),
+        Some(Value::String(name)) => {
+            let name = name.clone();
+            object.insert("type".into(), json!([name, "null"]));
+        }
+        _ => {}
     }
     if let Some(Value::Array(choices)) = object.get_mut("enum") {
         choices.push(Value::Null);

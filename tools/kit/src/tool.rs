@@ -15,6 +15,7 @@ use crate::args::snake_case;
 use crate::ctx::Ctx;
 use crate::db::CALL_LIMIT_SECONDS;
 use crate::error::{Error, FieldError, Result};
+use crate::gate::Outside;
 use crate::schema;
 use crate::table::Table;
 
@@ -47,6 +48,19 @@ pub enum Danger {
     Write,
     /// Writes that remove or overwrite what cannot be had again except by undo.
     Destructive,
+}
+
+/// How an executor is told which tool to carry out, and which it may.
+#[derive(Debug, Clone, Copy)]
+pub struct Executes {
+    /// Tools of these dangers.
+    pub dangers: &'static [Danger],
+    /// What its argument with the tool's name may be called; the first is in its schema.
+    pub name: &'static [&'static str],
+    /// The same for the one with the tool's own arguments.
+    pub arguments: &'static [&'static str],
+    /// Whether reserved arguments may stand beside the tool's own, and the tool's answer stands in `result`.
+    pub enveloped: bool,
 }
 
 /// An async function over the context and a typed input. Implemented for every such function.
@@ -89,9 +103,15 @@ impl<T> Body<T> {
 pub(crate) type Prepared = Box<dyn for<'a> FnOnce(&'a mut Ctx) -> BoxFuture<'a, Result<Vec<u8>>> + Send>;
 /// Decodes arguments and binds them to the handler.
 pub(crate) type Prepare = Arc<dyn Fn(Map<String, Value>) -> Result<Prepared> + Send + Sync>;
+/// Work with its input, of a tool that reaches outside while no transaction is open.
+pub(crate) type OutsideWork = Box<dyn FnOnce(Outside) -> BoxFuture<'static, Result<Vec<u8>>> + Send>;
+/// Decodes arguments and binds them to such work.
+pub(crate) type PrepareOutside = Arc<dyn Fn(Map<String, Value>) -> Result<OutsideWork> + Send + Sync>;
 /// A source system's own form of an error.
 pub(crate) type ErrorShape = fn(&Error) -> Map<String, Value>;
 
+/// How long a call of a tool may run that waits for a service outside.
+pub const OUTSIDE_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How long a call of a tool that is [long](Tool::long) may run.
 pub const LONG_LIMIT: Duration = Duration::from_secs(60 * 60);
 
@@ -130,8 +150,10 @@ pub struct Tool {
     pub public: bool,
     /// Trying it tells nothing of what it would change.
     pub silent: bool,
-    /// Carries out another tool of this danger instead of doing something itself.
-    pub(crate) executes: Option<Danger>,
+    /// Carries out another tool instead of doing something itself.
+    pub(crate) executes: Option<Executes>,
+    /// Works without a transaction: it waits for a service outside, and reaches records by calls of other tools.
+    pub(crate) outside: Option<PrepareOutside>,
     pub(crate) error_shape: Option<ErrorShape>,
     pub(crate) input: fn(&Tool) -> Value,
     pub(crate) output: fn(&Tool) -> Value,
@@ -226,6 +248,52 @@ impl Tool {
         Self::typed(name, Effect::Action, right, handler)
     }
 
+    /// A tool that waits for a service outside Bureau. No transaction is open meanwhile, so that nobody waits for it; what it
+    /// does to records it does by calls of other tools, each of which is whole. Undo takes back those.
+    pub fn outside<I, O, F, Fut>(name: &'static str, effect: Effect, right: &'static str, handler: F) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        F: Fn(Outside, I) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O>> + Send + 'static,
+    {
+        let prepare: Prepare = Arc::new(move |arguments| {
+            decode::<I>(arguments, schema::input_schema_of::<I>)?;
+            Ok(Box::new(move |_| Box::pin(async move { Err(Error::internal(format!("{name} ran in a transaction"))) })))
+        });
+        let handler = Arc::new(handler);
+        let outside: PrepareOutside = Arc::new(move |arguments| {
+            let input: I = decode(arguments, schema::input_schema_of::<I>)?;
+            let handler = handler.clone();
+            Ok(Box::new(move |outside| {
+                let future = handler(outside, input);
+                Box::pin(async move { serde_json::to_vec(&future.await?).map_err(Error::internal) })
+            }))
+        });
+        let mut tool = Self::erased(
+            name,
+            effect,
+            right,
+            prepare,
+            |_| schema::input_schema_of::<I>(),
+            |_| schema::output_schema_of::<O>(),
+        );
+        tool.open_world = true;
+        tool.outside = Some(outside);
+        tool
+    }
+
+    /// A tool that carries out other tools, with the same checks as when they are called themselves.
+    pub fn executor(name: &'static str, right: &'static str, executes: Executes) -> Self {
+        let reads = executes.dangers == [Danger::Read];
+        let prepare: Prepare = Arc::new(|_| Err(Error::internal("the gate runs the tool an executor names")));
+        let effect = if reads { Effect::Read } else { Effect::Action };
+        let mut tool = Self::erased(name, effect, right, prepare, executor_input, executor_output);
+        tool.destructive = executes.dangers.contains(&Danger::Destructive);
+        tool.executes = Some(executes);
+        tool
+    }
+
     fn typed<I, O, H>(name: &'static str, effect: Effect, right: &'static str, handler: H) -> Self
     where
         I: DeserializeOwned + JsonSchema + Send + 'static,
@@ -278,6 +346,7 @@ impl Tool {
             public: false,
             silent: false,
             executes: None,
+            outside: None,
             error_shape: None,
             input,
             output,
@@ -364,7 +433,11 @@ impl Tool {
 
     /// How long a call of it may run.
     pub fn limit(&self) -> Duration {
-        if self.long { LONG_LIMIT } else { Duration::from_secs(CALL_LIMIT_SECONDS) }
+        match (self.long, &self.outside) {
+            (true, _) => LONG_LIMIT,
+            (false, Some(_)) => OUTSIDE_LIMIT,
+            (false, None) => Duration::from_secs(CALL_LIMIT_SECONDS),
+        }
     }
 
     /// Adds the source system's own error body to failed answers.
@@ -387,6 +460,11 @@ impl Tool {
         }
     }
 
+    /// Whether it carries out other tools, one at a time, instead of doing something itself.
+    pub fn is_executor(&self) -> bool {
+        self.executes.is_some()
+    }
+
     /// Whether it writes.
     pub fn writes(&self) -> bool {
         self.effect != Effect::Read
@@ -406,7 +484,7 @@ impl Tool {
     pub fn input_schema(&self) -> Value {
         let mut schema = (self.input)(self);
         // An executor passes reserved arguments on: they stand inside the arguments of the tool it runs.
-        if self.executes.is_some() || !self.writes() {
+        if self.executes.is_some_and(|executes| !executes.enveloped) || !self.writes() {
             return schema;
         }
         if let Some(Value::Object(properties)) = schema.get_mut("properties") {
@@ -433,7 +511,7 @@ impl Tool {
     /// Output schema with what the gate adds to the answers of writes.
     pub fn output_schema(&self) -> Value {
         let mut schema = (self.output)(self);
-        if self.executes.is_some() || !self.writes() {
+        if self.executes.is_some_and(|executes| !executes.enveloped) || !self.writes() {
             return schema;
         }
         if let Some(object) = schema.as_object_mut() {
@@ -465,6 +543,36 @@ impl Tool {
         }
         schema
     }
+}
+
+fn executor_input(tool: &Tool) -> Value {
+    let Some(executes) = tool.executes else { return json!({"type": "object"}) };
+    let name = executes.name.first().copied().unwrap_or("name");
+    let arguments = executes.arguments.first().copied().unwrap_or("arguments");
+    let mut properties = Map::new();
+    properties
+        .insert(name.into(), json!({"type": "string", "description": "Name of the tool, as tool_search answers it."}));
+    properties.insert(
+        arguments.into(),
+        json!({"type": "object", "description": "The tool's own arguments, by its input schema.", "additionalProperties": true}),
+    );
+    if executes.enveloped {
+        properties.insert(
+            "expected_version".into(),
+            json!({"type": "integer", "minimum": 1, "description": "Refuse when the record's version is another."}),
+        );
+    }
+    json!({"type": "object", "properties": properties, "required": [name], "additionalProperties": false})
+}
+
+fn executor_output(tool: &Tool) -> Value {
+    if tool.executes.is_some_and(|executes| executes.enveloped) {
+        return json!({"type": "object", "properties": {
+            "success": {"type": "boolean", "description": "Always true: a refusal is an error."},
+            "result": {"type": "object", "description": "What the tool answered.", "additionalProperties": true}
+        }, "required": ["success", "result"]});
+    }
+    json!({"type": "object", "properties": {}, "additionalProperties": true})
 }
 
 /// Arguments into a typed input. When that fails, everything wrong is named at once.

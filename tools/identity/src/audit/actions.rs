@@ -16,22 +16,20 @@ pub(super) fn tools() -> Vec<Tool> {
             .title("List what was done")
             .about(
                 "List the writes that were made, newest first: who, by which tool, what changed, and the undo_token of those \
-                 that can be taken back with action_undo. Your own; with audit_logs.view_tenant everyone's. record_history \
-                 shows one record, access_log_list who looked at it.",
+                 that action_undo can take back. Your own; with audit_logs.view_tenant everyone's. record_history shows one \
+                 record.",
             )
             .synonyms("history audit journal log changes who historia zmian dziennik kto zmienił журнал історія змін хто"),
     ]
 }
 
-/// How far an action is. A call that fails leaves no action: there is no state for it.
+/// How an action stands.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum State {
-    /// It stands.
     Done,
-    /// It was taken back.
     Undone,
-    /// It was taken back and then redone, by an action of its own.
+    // By an action of its own, which stands now in its place.
     Redone,
 }
 
@@ -40,27 +38,27 @@ enum State {
 struct ListInput {
     /// Only what this user did; others' needs audit_logs.view_tenant.
     actor_user_id: Option<Id<User>>,
-    /// Only what was done in this session.
+    /// Only in this session.
     session_id: Option<Id<Session>>,
-    /// Only what was done in this organization.
+    /// Only in this organization.
     organization_id: Option<Id<Organization>>,
-    /// Only what this tool did, such as task_update.
+    /// Only by this tool.
     tool: Option<String>,
-    /// Only what was done to this kind of record, such as contract.
+    /// Only to this kind of record, such as contract.
     resource_kind: Option<String>,
-    /// Only what was done to this record, by UUID.
+    /// Only to this record, by UUID.
     resource_id: Option<String>,
-    /// With resource_id: also what was done to its parts, and what else changed it.
+    /// With resource_id: also to its parts and to what refers to it.
     include_related: Option<bool>,
     /// Only in this state; failed calls are no actions.
     state: Option<State>,
-    /// Only what came in this way: stdio, http, rpc, cli.
+    /// Only over stdio, http, rpc or cli.
     transport: Option<String>,
-    /// Only what came from the client that calls itself so.
+    /// Only from this client.
     client: Option<String>,
     /// Only what can be taken back now.
     undoable_only: Option<bool>,
-    /// Show whole records before and after.
+    /// Show whole records before and after, too.
     include_snapshots: Option<bool>,
     /// Only before this instant.
     before: Option<Instant>,

@@ -14,10 +14,10 @@ pub(super) fn tools() -> Vec<Tool> {
             .destructive()
             .title("Undo a session's work")
             .about(
-                "Take back everything that was done in a session and in those minted from it, newest first, each write exactly. \
-                 Stops at the first that something changed since, keeps what is taken back by then and says what is in the way. \
-                 What cannot be undone, such as mail sent, is named. Call again while `remaining` is not 0. End a session that \
-                 still works first.",
+                "Take back all that was done in a session and in those minted from it, newest first, each write exactly. Stops \
+                 at the first that something changed since, keeps what is taken back by then and says what is in the way. Mail \
+                 sent and tokens handed out stay, and are named. Call again while `remaining` is not 0; end a session that still \
+                 works with session_revoke first. Others' sessions need audit_logs.undo_tenant.",
             )
             .synonyms(
                 "revert rollback agent run all work take back cofnij pracę sesji agenta wycofaj wszystko скасувати роботу сесії \

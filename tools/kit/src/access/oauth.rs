@@ -10,7 +10,6 @@ use crate::sql::Sql;
 use crate::text::Email;
 use crate::time::Instant;
 use crate::token;
-use crate::tool::Danger;
 use crate::value::Val;
 
 /// How often a link is tried again when another server stores one at the same moment.
@@ -127,7 +126,7 @@ impl Bureau {
     /// such tool is no.
     pub fn writes(&self, tool: &str) -> bool {
         let tool = self.registry.find(tool).map(|entry| &entry.tool);
-        tool.is_some_and(|tool| tool.writes() || tool.executes.is_some_and(|danger| danger != Danger::Read))
+        tool.is_some_and(crate::tool::Tool::writes)
     }
 }
 

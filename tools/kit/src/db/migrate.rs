@@ -137,12 +137,14 @@ async fn applied(tx: &mut Tx, dialect: Dialect, migrations: &[Migration]) -> Res
     Ok(newest)
 }
 
-/// Row-level security on every table that has tenants: rows of the session's tenant only, both to see and to write.
+/// Row-level security on every table that has tenants: rows of the session's tenant only, both to see and to write. Tenants
+/// themselves are looked up before anyone is in one.
 async fn secure_rows(tx: &mut Tx) -> Result<()> {
     let tables = tx
         .query(&Sql::new(
             "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' \
-             WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND NOT c.relrowsecurity",
+             WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND NOT c.relrowsecurity \
+             AND c.relname <> 'tenants'",
         ))
         .await?;
     for row in tables {

@@ -60,6 +60,8 @@ impl Bureau {
             // Back to the tenant of the token that counts.
             tx.enter(named.tenant_id).await?;
         }
+        // From here on it is what was shown: also for calls that this one makes.
+        call.shown = Some(argument);
         Ok(named)
     }
 }

@@ -24,11 +24,18 @@ impl Ctx {
             origin: self.origin.clone(),
             dialogue: self.dialogue.clone(),
         };
-        let entry = bureau.entry_for(&mut call).map_err(|refusal| match refusal {
+        let meant = bureau.meant(&self.principal, &mut call).map_err(|refusal| match refusal {
             Refusal::UnknownTool(text) => Error::invalid("/tool", text),
             Refusal::Error(error, _) => error,
         })?;
+        let entry = meant.entry;
         let tool = &entry.tool;
+        if tool.outside.is_some() {
+            return Err(Error::impossible_state(format!(
+                "{} cannot be part of a batch: it waits for a service outside. Call it by itself.",
+                tool.name
+            )));
+        }
         if tool.name == crate::batch::NAME {
             return Err(Error::invalid("/tool", "a batch cannot hold a batch"));
         }
@@ -80,7 +87,7 @@ impl Ctx {
                 if is_step {
                     self.tx.script("RELEASE SAVEPOINT bureau_step").await?;
                 }
-                serde_json::from_slice(&body).map_err(Error::internal)
+                serde_json::from_slice(&meant.answer(body)?).map_err(Error::internal)
             }
             Err(error) => {
                 if is_step {

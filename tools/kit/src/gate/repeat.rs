@@ -95,3 +95,26 @@ pub(super) async fn store_answer(ctx: &mut Ctx, key: &str, digest: &[u8; 32], bo
     // Someone stored the same key since we looked: the next attempt finds their answer.
     ctx.tx.execute(&sql).await.map(drop).map_err(Error::lost_race)
 }
+
+/// Gives a key its answer that was taken before the work began.
+pub(super) async fn keep_answer(ctx: &mut Ctx, key: &str, body: &[u8]) -> Result<()> {
+    let sql = Sql::with(
+        "UPDATE idempotency_keys SET answer = $1 WHERE tenant_id = $2 AND actor_id = $3 AND key = $4 AND answer = ''",
+        [
+            Val::Text(String::from_utf8_lossy(body).into_owned()),
+            ctx.principal.tenant_id.into(),
+            ctx.principal.actor_id().into(),
+            key.into(),
+        ],
+    );
+    ctx.tx.execute(&sql).await.map(drop)
+}
+
+/// Gives a key back whose work came to nothing.
+pub(super) async fn release_key(ctx: &mut Ctx, key: &str) -> Result<()> {
+    let sql = Sql::with(
+        "DELETE FROM idempotency_keys WHERE tenant_id = $1 AND actor_id = $2 AND key = $3 AND answer = ''",
+        [ctx.principal.tenant_id.into(), ctx.principal.actor_id().into(), key.into()],
+    );
+    ctx.tx.execute(&sql).await.map(drop)
+}

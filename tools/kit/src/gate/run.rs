@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::repeat::{digest, storable, store_answer, stored_answer};
 use super::reserved::Reserved;
 use super::{Bureau, Call};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, OutsideEffect};
 use crate::db::Tx;
 use crate::deferred::{self, Deferral};
 use crate::derived::Steps;
@@ -24,12 +24,19 @@ use crate::sql::Sql;
 use crate::tool::{Danger, Prepared, Tool};
 
 /// How often a call runs again when the database says that it lost a race.
-const RETRIES: usize = 5;
+pub(super) const RETRIES: usize = 5;
 /// The name that log filters know the gate by, whatever file a step stands in.
 const LOG: &str = "bureau_kit::gate";
 
 impl Bureau {
-    fn ctx(self: &Arc<Self>, tool: &Tool, call: &Call, principal: Arc<Principal>, tx: Tx, reserved: &Reserved) -> Ctx {
+    pub(super) fn ctx(
+        self: &Arc<Self>,
+        tool: &Tool,
+        call: &Call,
+        principal: Arc<Principal>,
+        tx: Tx,
+        reserved: &Reserved,
+    ) -> Ctx {
         Ctx {
             bureau: self.clone(),
             principal,
@@ -195,15 +202,10 @@ async fn carry_out(
     }
     ctx.check_kept().await?;
     if reserved.dry_run {
-        let effects: Vec<Value> = ctx
-            .effects
-            .iter()
-            .map(|effect| json!({"kind": effect.kind, "undoable": false, "payload": effect.payload}))
-            .collect();
-        let (changes, effects) = if tool.silent { (Vec::new(), Vec::new()) } else { (ctx.preview(), effects) };
-        let preview = json!({"dry_run": true, "changes": changes, "outside_effects": effects}).to_string();
-        let members = preview.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
-        return Ok(Finished { body: spliced(body, members), keep: false });
+        let (changes, effects) =
+            if tool.silent { (Vec::new(), [].as_slice()) } else { (ctx.preview(), ctx.effects.as_slice()) };
+        let body = spliced(body, &preview(&changes, effects));
+        return Ok(Finished { body, keep: false });
     }
     confirm(ctx, tool)?;
     // 7. journal
@@ -226,6 +228,14 @@ async fn carry_out(
     Ok(Finished { body, keep: true })
 }
 
+/// What a call that only tries adds to its answer: members of an object.
+pub(super) fn preview(changes: &[Value], effects: &[OutsideEffect]) -> String {
+    let shown = |effect: &OutsideEffect| json!({"kind": effect.kind, "undoable": false, "payload": effect.payload});
+    let effects: Vec<Value> = effects.iter().map(shown).collect();
+    let preview = json!({"dry_run": true, "changes": changes, "outside_effects": effects}).to_string();
+    preview.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default().to_owned()
+}
+
 /// Lets the person behind the client decide about destructive work that is done, but not yet kept, where the server's
 /// policy wants it and the client can ask one.
 fn confirm(ctx: &Ctx, tool: &Tool) -> Result<()> {
@@ -245,16 +255,27 @@ fn confirm(ctx: &Ctx, tool: &Tool) -> Result<()> {
 /// Runs a handler so that a panic in it becomes an error, and it ends at the call's time limit.
 pub(super) async fn guarded(tool: &Tool, prepared: Prepared, ctx: &mut Ctx) -> Result<Vec<u8>> {
     // Inside the future already: a handler that is no async function may panic before it answers one.
-    let future = async { prepared(ctx).await };
-    let limited = tokio::time::timeout(tool.limit(), CatchPanic(Box::pin(future)));
+    let limited = tokio::time::timeout(tool.limit(), caught(async { prepared(ctx).await }));
     match limited.await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => Err(Error::internal(format!("the handler of {} panicked", tool.name))),
-        Err(_) => Err(Error::rate_limited(format!(
-            "The call took longer than {} seconds and was stopped. Nothing was changed; ask for less at once.",
-            tool.limit().as_secs()
-        ))),
+        Err(_) => Err(too_long(tool)),
     }
+}
+
+/// What a call is answered that does not end in time.
+pub(super) fn too_long(tool: &Tool) -> Error {
+    let seconds = tool.limit().as_secs();
+    let done =
+        if tool.outside.is_some() { "See action_log_list for what was done by then" } else { "Nothing was changed" };
+    Error::rate_limited(format!(
+        "The call took longer than {seconds} seconds and was stopped. {done}; ask for less at once."
+    ))
+}
+
+/// The outcome of a future; none when it panicked.
+pub(super) async fn caught<F: Future>(future: F) -> Option<F::Output> {
+    CatchPanic(Box::pin(future)).await
 }
 
 struct CatchPanic<F>(Pin<Box<F>>);
@@ -272,7 +293,7 @@ impl<F: Future> Future for CatchPanic<F> {
 }
 
 /// Adds members to a finished JSON object without reading it again.
-fn spliced(mut body: Vec<u8>, members: &str) -> Vec<u8> {
+pub(super) fn spliced(mut body: Vec<u8>, members: &str) -> Vec<u8> {
     if body.last() == Some(&b'}') {
         body.pop();
         if body.last() != Some(&b'{') {
