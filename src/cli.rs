@@ -5,10 +5,17 @@ mod call;
 mod config;
 mod doctor;
 mod installation;
+mod key;
 mod oauth;
 mod outside;
+mod role;
+mod secret;
 mod serve;
+mod session;
+mod table;
+mod target;
 mod token;
+mod user;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -21,6 +28,7 @@ use bureau_kit::gate::Selection;
 use bureau_kit::registry::Registry;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::{Map, Value};
 
 /// The back office that AI agents run: business tools over MCP (stdio, HTTP) and JSON-RPC 2.0.
 #[derive(Debug, Parser)]
@@ -57,6 +65,14 @@ enum Command {
     Tools(call::ToolsArgs),
     /// Make, list and revoke tokens.
     Token(token::TokenArgs),
+    /// List, show, add, block and change the people who work here.
+    User(user::UserArgs),
+    /// List and show roles.
+    Role(role::RoleArgs),
+    /// List, make and revoke API keys.
+    Key(key::KeyArgs),
+    /// List and end sessions.
+    Session(session::SessionArgs),
     /// Bring the database to the newest schema.
     Migrate(DatabaseArgs),
     /// Check the database and the configuration.
@@ -101,7 +117,7 @@ struct AuditArgs {
 }
 
 /// What is switched on. Whatever is given narrows; a server's clients can narrow further.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 struct SelectionArgs {
     /// Only these toolsets, such as tasks,contracts; all of their tools are listed. `all` lists everything.
     #[arg(long, env = "BUREAU_TOOLSETS", value_delimiter = ',', value_name = "NAMES")]
@@ -150,6 +166,40 @@ impl SelectionArgs {
             headers.push(("x-bureau-read-only", "1".to_owned()));
         }
         headers
+    }
+}
+
+/// How commands about people and tokens reach them, and how they answer.
+#[derive(Debug, Args)]
+struct Ways {
+    #[command(flatten)]
+    target: target::TargetArgs,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ways {
+    async fn open(&self) -> Result<target::Target, Failure> {
+        self.target.open(&SelectionArgs::default()).await
+    }
+
+    /// An answer: as it came for machines, in words for people.
+    fn show(&self, answer: &Value, words: impl FnOnce() -> String) {
+        say(if self.json { format!("{answer:#}") } else { words() });
+    }
+
+    /// A whole list: an array for machines, a table for people.
+    async fn list(
+        &self,
+        target: &target::Target,
+        tool: &str,
+        filter: &Map<String, Value>,
+        columns: &[table::Column],
+    ) -> Result<(), Failure> {
+        let rows = Value::Array(target.all(tool, filter).await?);
+        self.show(&rows, || table::rows(columns, rows.as_array().map(Vec::as_slice).unwrap_or_default()));
+        Ok(())
     }
 }
 
@@ -230,6 +280,10 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Call(args) => call::call(args).await,
         Command::Tools(args) => call::tools(args),
         Command::Token(args) => token::token(args).await,
+        Command::User(args) => user::user(args).await,
+        Command::Role(args) => role::role(args).await,
+        Command::Key(args) => key::key(args).await,
+        Command::Session(args) => session::session(args).await,
         Command::Migrate(args) => doctor::migrate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Fill(args) => serve::fill(args).await,

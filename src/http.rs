@@ -1,10 +1,11 @@
-//! HTTP: `/mcp`, `/rpc` and the health pages, on an accept loop with limits of its own.
+//! HTTP: `/mcp`, `/rpc`, `/console` and the health pages, on an accept loop with limits of its own.
 
 mod accept;
 mod admission;
 mod batch;
 mod body;
 mod connection;
+mod console;
 mod fairness;
 mod head;
 mod http_sse;
@@ -67,6 +68,8 @@ pub struct Options {
     pub tls: Option<Arc<Tls>>,
     /// Whether `/metrics` is shown to other machines too.
     pub metrics_open: bool,
+    /// Whether people find the console at `/console`.
+    pub console: bool,
     /// How long the steps of a connection may take.
     pub timeouts: Timeouts,
     /// What one token, tenant and address may ask at a time.
@@ -98,7 +101,7 @@ pub async fn serve(server: Arc<Server>, options: Options, listeners: Vec<Listene
         stopping: stopped,
         pipes: Arc::default(),
     };
-    let (timeouts, tls) = (app.options.timeouts, app.options.tls.clone());
+    let (timeouts, tls, has_console) = (app.options.timeouts, app.options.tls.clone(), app.options.console);
     let mut router = Router::new()
         .route("/mcp", any(mcp_root))
         .route("/mcp/{toolsets}", any(mcp_toolsets))
@@ -115,6 +118,12 @@ pub async fn serve(server: Arc<Server>, options: Options, listeners: Vec<Listene
             serve_request(app, Face::Mcp, Some(toolset.to_owned()), request)
         };
         router = router.route(path, any(serve));
+    }
+    if has_console {
+        router = router
+            .route(console::PAGE, any(console::page))
+            .route(&format!("{}/", console::PAGE), any(console::with_slash))
+            .route(&format!("{}/{{*name}}", console::PAGE), any(console::file));
     }
     let router = router.with_state(app);
     accept::run(accept::Serving { router, timeouts, tls, metrics }, listeners, stopping, stop).await;

@@ -2,17 +2,13 @@
 
 use std::io::Read as _;
 
-use bureau_kit::gate::{Call, Origin, Outcome};
 use bureau_kit::registry::Entry;
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::ai::{self, AiArgs};
-use super::outside::TrustArgs;
-use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential, say};
+use super::target::TargetArgs;
+use super::{Failure, SelectionArgs, TOOL_ERROR, say};
 use crate::catalog;
-use crate::open;
-use crate::rpc::INVALID_PARAMS;
 
 #[derive(Debug, Args)]
 pub(super) struct CallArgs {
@@ -22,18 +18,9 @@ pub(super) struct CallArgs {
     #[arg(long, default_value = "{}", value_name = "JSON")]
     args: String,
     #[command(flatten)]
-    database: DatabaseArgs,
+    target: TargetArgs,
     #[command(flatten)]
     selection: SelectionArgs,
-    #[command(flatten)]
-    trust: TrustArgs,
-    #[command(flatten)]
-    audit: AuditArgs,
-    #[command(flatten)]
-    ai: AiArgs,
-    /// Call a running server, such as http://127.0.0.1:8650, instead of opening the database, also when one is named.
-    #[arg(long, env = "BUREAU_URL", value_name = "URL")]
-    url: Option<String>,
     /// Answer on one line, as sent.
     #[arg(long)]
     json: bool,
@@ -53,10 +40,8 @@ pub(super) struct ToolsArgs {
 
 pub(super) async fn call(args: CallArgs) -> Result<(), Failure> {
     let arguments = read_arguments(&args.args)?;
-    let (body, is_error) = match &args.url {
-        Some(url) => call_server(url, &args, arguments).await?,
-        None => call_here(&args, arguments).await?,
-    };
+    let target = args.target.open(&args.selection).await?;
+    let (body, is_error) = target.call(&args.tool, arguments).await?;
     say(if args.json { body.to_string() } else { format!("{body:#}") });
     if is_error {
         // The answer itself says why.
@@ -82,74 +67,6 @@ fn read_arguments(given: &str) -> Result<Map<String, Value>, Failure> {
         Ok(_) => Err(Failure::usage("--args must be a JSON object, such as --args '{\"id\": 1}'.")),
         Err(error) => Err(Failure::usage(format!("--args is not JSON: {error}. Write --args '{{\"id\": 1}}'."))),
     }
-}
-
-async fn call_here(args: &CallArgs, arguments: Map<String, Value>) -> Result<(Value, bool), Failure> {
-    let (selection, _) = args.selection.selection()?;
-    let provider = args.ai.provider()?;
-    let opened = open::open(&args.database.location()?).await?;
-    args.trust.configure(&opened.bureau);
-    let call = Call {
-        tool: args.tool.clone(),
-        arguments,
-        shown: Some(local_credential()),
-        selection,
-        origin: Origin { transport: "cli", ..Origin::default() },
-        dialogue: bureau_kit::dialogue::Dialogue::default(),
-    };
-    opened.bureau.log_reads(args.audit.access_log);
-    ai::provide(&opened.bureau, provider);
-    let outcome = opened.bureau.call(call).await;
-    opened.bureau.close().await;
-    match outcome {
-        Outcome::Done { body, is_error } => {
-            let body = serde_json::from_slice(&body).map_err(|error| Failure::start(error.to_string()))?;
-            Ok((body, is_error))
-        }
-        Outcome::UnknownTool(message) => Err(Failure::usage(message)),
-        Outcome::Asks(question) => Err(Failure::usage(question.message)),
-        Outcome::Unauthenticated(error) => Err(Failure::start(error.to_string())),
-    }
-}
-
-/// The same call at a running server, as JSON-RPC.
-async fn call_server(url: &str, args: &CallArgs, arguments: Map<String, Value>) -> Result<(Value, bool), Failure> {
-    // reqwest leaves the choice of the cryptography to the program; ring builds in seconds.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let base = url.trim_end_matches('/').trim_end_matches("/mcp").trim_end_matches("/rpc");
-    let address = format!("{base}/rpc");
-    let token = std::env::var("BUREAU_TOKEN").unwrap_or_default();
-    if token.is_empty() {
-        return Err(Failure::usage(
-            "A call to a server needs a token: set BUREAU_TOKEN. It never goes on the command line, where others could read it.",
-        ));
-    }
-    let params = json!({"name": args.tool, "arguments": arguments});
-    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-    let unreachable =
-        |error: reqwest::Error| Failure::start(format!("{address} cannot be reached: {error}. Is the server running?"));
-    let mut request =
-        reqwest::Client::new().post(&address).bearer_auth(token).header("content-type", "application/json");
-    for (header, value) in args.selection.headers() {
-        request = request.header(header, value);
-    }
-    let response = request.body(message.to_string()).send().await.map_err(unreachable)?;
-    let status = response.status();
-    let text = response.text().await.map_err(unreachable)?;
-    let answer: Value = serde_json::from_str(&text)
-        .map_err(|_| Failure::start(format!("{address} answered {status}, which is not a Bureau server's answer.")))?;
-    if let Some(error) = answer.get("error") {
-        let message = error.get("message").and_then(Value::as_str).unwrap_or("the server refused the call").to_owned();
-        // Wrong parameters can only mean that there is no such tool, and a bad request that the selection names what
-        // does not exist: either is the command line's fault.
-        let unknown = error.get("code").and_then(Value::as_i64) == Some(INVALID_PARAMS.into());
-        let wrong = unknown || status == reqwest::StatusCode::BAD_REQUEST;
-        return Err(if wrong { Failure::usage(message) } else { Failure::start(message) });
-    }
-    let result = answer.get("result").cloned().unwrap_or_default();
-    let is_error = result.get("isError").and_then(Value::as_bool).unwrap_or_default();
-    let content = result.pointer("/content/0/text").and_then(Value::as_str).unwrap_or_default();
-    Ok((serde_json::from_str(content).unwrap_or(result), is_error))
 }
 
 pub(super) fn tools(args: ToolsArgs) -> Result<(), Failure> {

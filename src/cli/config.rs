@@ -19,14 +19,15 @@ pub(super) fn with_file(
     let options: serde_json::Map<String, Value> = serde_json::from_str(&text)
         .map_err(|error| format!("The configuration file {shown} is not a JSON object: {error}"))?;
     let command = super::Cli::command();
-    let chosen =
-        arguments.iter().skip(1).filter_map(|word| word.to_str()).find_map(|word| command.find_subcommand(word));
+    // The command that the line names, down to `list` of `user list`.
+    let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let chosen = words.fold(&command, |chosen, word| chosen.find_subcommand(word).unwrap_or(chosen));
     for (name, value) in options {
         let long = name.replace('_', "-");
         let has = |command: &clap::Command| {
             command.get_arguments().any(|argument| argument.get_long() == Some(long.as_str()))
         };
-        if !has(&command) && !command.get_subcommands().any(has) {
+        if !anywhere(&command, &has) {
             return Err(format!(
                 "The configuration file {shown} has an unknown key `{name}`. See `bureau serve --help` for what there is."
             ));
@@ -36,7 +37,7 @@ pub(super) fn with_file(
             .iter()
             .any(|word| word.to_str().is_some_and(|word| word == flag || word.starts_with(&format!("{flag}="))));
         let by_variable = variable(&format!("BUREAU_{}", long.replace('-', "_").to_uppercase())).is_some();
-        if given || by_variable || !(has(&command) || chosen.is_some_and(has)) {
+        if given || by_variable || !(has(&command) || has(chosen)) {
             continue;
         }
         match value {
@@ -54,6 +55,11 @@ pub(super) fn with_file(
         }
     }
     Ok(arguments)
+}
+
+/// Whether this holds of a command or of one below it.
+fn anywhere(command: &clap::Command, holds: &impl Fn(&clap::Command) -> bool) -> bool {
+    holds(command) || command.get_subcommands().any(|below| anywhere(below, holds))
 }
 
 fn file_named(arguments: &[OsString]) -> Option<OsString> {
@@ -99,6 +105,14 @@ mod tests {
             merged(file, &["serve", "--listen", "x", "--read-only"], &["BUREAU_TOOLSETS"]).unwrap(),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn commands_below_commands_take_the_file_too() {
+        let file = r#"{"database": "sqlite:/x.db", "url": "http://127.0.0.1:1", "listen": "127.0.0.1:1"}"#;
+        let both = ["--database=sqlite:/x.db", "--url=http://127.0.0.1:1"];
+        assert_eq!(merged(file, &["user", "list"], &[]).unwrap(), both);
+        assert_eq!(merged(file, &["token", "list"], &[]).unwrap(), ["--database=sqlite:/x.db"]);
     }
 
     #[test]

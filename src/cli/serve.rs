@@ -66,6 +66,9 @@ pub(super) struct ServeArgs {
     /// Show /metrics to other machines too, not only to programs on this one.
     #[arg(long, env = "BUREAU_METRICS_OPEN", value_parser = BoolishValueParser::new())]
     metrics_open: bool,
+    /// Serve no page for people at /console.
+    #[arg(long, env = "BUREAU_NO_CONSOLE", value_parser = BoolishValueParser::new())]
+    no_console: bool,
     /// When the person behind the client is asked before destructive work is kept, where the client can ask one.
     #[arg(long, env = "BUREAU_CONFIRM", value_enum, default_value_t, value_name = "WHEN")]
     confirm: Confirm,
@@ -149,6 +152,9 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
             Some(path) => say(format_args!("Bureau serves /mcp and /rpc on the socket {}{from}", path.display())),
         }
     }
+    if let Some(place) = places.iter().find(|place| place.socket.is_none() && !args.no_console) {
+        say(format_args!("People open {}/console in a browser", place.url));
+    }
     if let Some((token, place)) = token.zip(places.iter().find(|place| place.socket.is_none()).or(places.first())) {
         announce(&token, &args, place, fresh)?;
     }
@@ -175,6 +181,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
         oauth,
         tls,
         metrics_open: args.metrics_open,
+        console: !args.no_console,
         limits: http::Limits { calls_per_second: args.rate_limit, ..http::Limits::default() },
         ..http::Options::default()
     };

@@ -1,12 +1,11 @@
 //! `token`: make, list and revoke tokens, as the owner of the database.
 
-use bureau_kit::gate::{Bureau, Call, Origin, Outcome, Selection};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 
-use super::{DatabaseArgs, Failure, TOOL_ERROR, local_credential, say};
-use crate::open;
+use super::table::{self, Column, field, instant};
+use super::target::{HereArgs, Target};
+use super::{Failure, SelectionArgs, say};
 
 #[derive(Debug, Args)]
 pub(super) struct TokenArgs {
@@ -47,7 +46,7 @@ struct CreateArgs {
     #[arg(long, requires = "minutes", value_name = "N")]
     write_budget: Option<i64>,
     #[command(flatten)]
-    database: DatabaseArgs,
+    here: HereArgs,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -56,7 +55,7 @@ struct CreateArgs {
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
-    database: DatabaseArgs,
+    here: HereArgs,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -69,7 +68,7 @@ struct RevokeArgs {
     /// Its number or id, as `bureau token list` shows it.
     id: String,
     #[command(flatten)]
-    database: DatabaseArgs,
+    here: HereArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -87,7 +86,7 @@ pub(super) async fn token(args: TokenArgs) -> Result<(), Failure> {
 }
 
 async fn create(args: CreateArgs) -> Result<(), Failure> {
-    let bureau = open::open(&args.database.location()?).await?.bureau;
+    let target = Target::here(&args.here, &SelectionArgs::default()).await?;
     let mut arguments = Map::new();
     if !args.features.is_empty() {
         arguments.insert("features".into(), json!(args.features));
@@ -102,13 +101,13 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
         if let Some(budget) = args.write_budget {
             arguments.insert("write_budget".into(), json!(budget));
         }
-        (call(&bureau, "session_create", arguments).await?, "session_token")
+        (target.ask("session_create", Value::Object(arguments)).await?, "session_token")
     } else {
         arguments.insert("name".into(), json!(args.name));
         if let Some(user) = args.user {
             arguments.insert("user_id".into(), json!(user));
         }
-        (call(&bureau, "api_key_create", arguments).await?, "secret")
+        (target.ask("api_key_create", Value::Object(arguments)).await?, "secret")
     };
     if args.json {
         say(format_args!("{answer:#}"));
@@ -119,86 +118,45 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
-    let bureau = open::open(&args.database.location()?).await?.bureau;
-    let keys = all(&bureau, "api_key_list").await?;
-    let sessions = all(&bureau, "session_list").await?;
+    let target = Target::here(&args.here, &SelectionArgs::default()).await?;
+    let keys = target.all("api_key_list", &Map::new()).await?;
+    let sessions = target.all("session_list", &Map::new()).await?;
     if args.json {
         say(json!({"keys": keys, "sessions": sessions}));
         return Ok(());
     }
-    let text = |row: &Value, name: &str| {
-        row.get(name).map(|value| value.as_str().map_or(value.to_string(), str::to_owned)).unwrap_or_default()
+    let of_kind = |kind: &'static str, rows: Vec<Value>| {
+        rows.into_iter().map(move |mut row| {
+            if let Some(row) = row.as_object_mut() {
+                row.insert("kind".into(), json!(kind));
+            }
+            row
+        })
     };
-    say(format_args!("{:8} {:>5}  {:12} {:24} {}", "kind", "num", "begins with", "ends", "name"));
-    for (kind, rows, name) in [("key", &keys, "name"), ("session", &sessions, "label")] {
-        for row in rows {
-            let ends = match text(row, "revoked_at").as_str() {
-                // To the second: nobody waits for the microsecond.
-                "null" | "" => {
-                    text(row, "expires_at").replace("null", "never").split('.').next().unwrap_or_default().to_owned()
-                }
-                _ => "revoked".to_owned(),
-            };
-            say(format_args!(
-                "{kind:8} {:>5}  {:12} {ends:24} {}",
-                text(row, "num"),
-                text(row, "prefix"),
-                text(row, name).replace("null", "")
-            ));
-        }
-    }
+    let rows: Vec<Value> = of_kind("key", keys).chain(of_kind("session", sessions)).collect();
+    say(table::rows(COLUMNS, &rows));
     Ok(())
 }
 
+const COLUMNS: &[Column] = &[
+    ("kind", |row| field(row, "kind")),
+    ("num", |row| field(row, "num")),
+    ("begins with", |row| field(row, "prefix")),
+    ("ends (UTC)", |row| match (field(row, "revoked_at").as_str(), instant(row, "expires_at")) {
+        ("", never) if never.is_empty() => "never".to_owned(),
+        ("", end) => end,
+        _ => "revoked".to_owned(),
+    }),
+    ("name", |row| field(row, if field(row, "kind") == "key" { "name" } else { "label" })),
+];
+
 async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
-    let bureau = open::open(&args.database.location()?).await?.bureau;
+    let target = Target::here(&args.here, &SelectionArgs::default()).await?;
     let tool = match args.kind {
         TokenKind::Key => "api_key_delete",
         TokenKind::Session => "session_revoke",
     };
-    let mut arguments = Map::new();
-    arguments.insert("id".into(), json!(args.id));
-    call(&bureau, tool, arguments).await?;
+    target.ask(tool, json!({"id": args.id})).await?;
     say("revoked");
     Ok(())
-}
-
-/// Every row of a list, page by page.
-async fn all(bureau: &Arc<Bureau>, tool: &str) -> Result<Vec<Value>, Failure> {
-    let mut rows = Vec::new();
-    for page in 1.. {
-        let mut arguments = Map::new();
-        arguments.insert("page".into(), json!(page));
-        arguments.insert("page_size".into(), json!(100));
-        let answer = call(bureau, tool, arguments).await?;
-        rows.extend(answer.get("items").and_then(Value::as_array).into_iter().flatten().cloned());
-        if answer.get("total_pages").and_then(Value::as_i64).is_none_or(|pages| pages <= page) {
-            break;
-        }
-    }
-    Ok(rows)
-}
-
-async fn call(bureau: &Arc<Bureau>, tool: &str, arguments: Map<String, Value>) -> Result<Value, Failure> {
-    let call = Call {
-        tool: tool.to_owned(),
-        arguments,
-        shown: Some(local_credential()),
-        selection: Selection::default(),
-        origin: Origin { transport: "cli", ..Origin::default() },
-        dialogue: bureau_kit::dialogue::Dialogue::default(),
-    };
-    match bureau.call(call).await {
-        Outcome::Done { body, is_error } => {
-            let body: Value = serde_json::from_slice(&body).map_err(|error| Failure::start(error.to_string()))?;
-            if !is_error {
-                return Ok(body);
-            }
-            let message = body.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
-            Err(Failure { status: TOOL_ERROR, message })
-        }
-        Outcome::UnknownTool(message) => Err(Failure::usage(message)),
-        Outcome::Asks(question) => Err(Failure::usage(question.message)),
-        Outcome::Unauthenticated(error) => Err(error.into()),
-    }
 }

@@ -80,7 +80,7 @@ fn listing(path: &str) -> Value {
         PERMISSIONS => {
             ("Permissions", "Every feature that can be granted, the tools it opens, and whether you hold it.")
         }
-        _ => ("Tools", "Every tool you may use here: name, title, toolset and what it does."),
+        _ => ("Tools", "Every tool you may use here: name, title, toolset, effect and what it does."),
     };
     json!({"uri": format!("{SCHEME}{path}"), "name": path, "title": title, "description": about, "mimeType": JSON})
 }
@@ -204,7 +204,10 @@ fn index<'a>(entries: impl Iterator<Item = &'a Entry>) -> Value {
     let tools: Vec<Value> = entries
         .map(|entry| {
             let tool = &entry.tool;
-            json!({"name": tool.name, "title": tool.title, "toolset": entry.toolset, "about": first_sentence(&tool.about)})
+            json!({
+                "name": tool.name, "title": tool.title, "toolset": entry.toolset, "effect": tool.effect,
+                "about": first_sentence(&tool.about),
+            })
         })
         .collect();
     json!({"tools": tools})

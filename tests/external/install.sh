@@ -15,13 +15,15 @@ node_packages=(
     @modelcontextprotocol/client@2.4.0
     @modelcontextprotocol/sdk@1.32.2
     @modelcontextprotocol/inspector@2.12.0
+    # Drives Debian's Chromium; it brings no browser of its own.
+    playwright-core@1.65.1
 )
 
 case ${1:-} in -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit ;; esac
 say() { echo "install.sh: $*"; }
 
 missing=()
-for program in curl jq npm python3; do
+for program in chromium curl jq npm python3; do
     command -v $program >/dev/null || missing+=($program)
 done
 python3 -m ensurepip --version >/dev/null 2>&1 || missing+=(python3-venv)

@@ -895,6 +895,8 @@ async fn a_token_in_the_address_is_refused_without_being_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_makes_a_resource_server_and_refuses_addresses_that_are_not_safe() {
+    // The client of this test needs one too, whichever tests ran before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let database = TestDatabase::new().await;
     let issuer = Issuer::start().await;
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--oauth-issuer", &issuer.url];

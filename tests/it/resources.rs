@@ -140,7 +140,7 @@ async fn lists_show_what_the_caller_may_read() {
     let resources = json!({"resources": [
         entry("me", "Myself", "The user who calls."),
         entry("permissions", "Permissions", "Every feature that can be granted, the tools it opens, and whether you hold it."),
-        entry("tools", "Tools", "Every tool you may use here: name, title, toolset and what it does."),
+        entry("tools", "Tools", "Every tool you may use here: name, title, toolset, effect and what it does."),
     ]});
     let templates = json!({"resourceTemplates": [
         {
@@ -266,7 +266,10 @@ async fn the_catalogue_can_be_read() {
     let tools = index["tools"].as_array().unwrap();
     assert_eq!(tools.iter().map(|tool| tool["name"].clone()).collect::<Vec<_>>(), admitted);
     let show = tools.iter().find(|tool| tool["name"] == "project_find").unwrap();
-    assert_eq!((&show["title"], &show["toolset"]), (&json!("Find a project"), &json!("tasks")));
+    assert_eq!(
+        *show,
+        json!({"name": "project_find", "title": "Find a project", "toolset": "tasks", "effect": "read", "about": show["about"]})
+    );
     assert!(tools.iter().all(|tool| tool["about"].as_str().unwrap().ends_with('.')), "{index:#}");
 
     let mut compared = 0;

@@ -165,14 +165,19 @@ impl Bureau {
         self.egress.get_or_init(Guard::default)
     }
 
-    /// Stores what is only in memory yet, and closes the database.
-    pub async fn close(&self) {
+    /// Stores what is only in memory yet.
+    pub async fn flush(&self) {
         if let Err(error) = self.flush_accesses().await {
             tracing::warn!(%error, "the newest reads are missing in the access log");
         }
         if let Err(error) = self.store_uses().await {
             tracing::warn!(%error, "the last uses of credentials could not be stored");
         }
+    }
+
+    /// Stores what is only in memory yet, and closes the database.
+    pub async fn close(&self) {
+        self.flush().await;
         self.db.close().await;
     }
 
