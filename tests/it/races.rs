@@ -14,7 +14,7 @@ use crate::process::soon;
 use crate::support::Tester;
 
 /// Calls at once.
-const CROWD: usize = 32;
+pub const CROWD: usize = 32;
 
 pub fn rounds(what: &str) -> (u32, Dice) {
     let (seed, rounds) = (seed(), times("BUREAU_ROUNDS", 10));
@@ -24,12 +24,17 @@ pub fn rounds(what: &str) -> (u32, Dice) {
 
 /// Carries out calls that all begin at the same moment; answers what came of each, in their order.
 pub async fn at_once(tester: &Tester, calls: impl IntoIterator<Item = (&'static str, Value)>) -> Vec<(Value, bool)> {
+    all_at_once(calls.into_iter().map(|(tool, arguments)| (tester.clone(), tool, arguments))).await
+}
+
+/// The same, each call by somebody of its own.
+pub async fn all_at_once(calls: impl IntoIterator<Item = (Tester, &'static str, Value)>) -> Vec<(Value, bool)> {
     let calls: Vec<_> = calls.into_iter().collect();
     let barrier = Arc::new(Barrier::new(calls.len()));
     let tasks: Vec<_> = calls
         .into_iter()
-        .map(|(tool, arguments)| {
-            let (tester, barrier) = (tester.clone(), barrier.clone());
+        .map(|(tester, tool, arguments)| {
+            let barrier = barrier.clone();
             tokio::spawn(async move {
                 barrier.wait().await;
                 tester.call(tool, arguments).await

@@ -55,6 +55,7 @@ const FOUNDATION: &[(&str, &str)] = &[
         "user_create",
         r#"{"email": "anna@example.com", "first_name": "Anna", "last_name": "Nowak", "role": "user", "password": "Kuchnia1!"}"#,
     ),
+    ("user_create", r#"{"email": "zofia@example.com", "first_name": "Zofia", "last_name": "Lis", "role": "admin"}"#),
     ("user_create", r#"{"email": "piotr@example.com", "first_name": "Piotr", "last_name": "Mazur", "role": "user"}"#),
     ("user_update", r#"{"id": "$users.0", "password": "Kuchnia1!"}"#),
     ("role_create", r#"{"name": "Montaż", "features": ["organize.tasks.view"]}"#),
@@ -111,6 +112,44 @@ const FOUNDATION: &[(&str, &str)] = &[
     ),
     ("worker_profile_create", r#"{"user_id": "$users.1", "notatnik": "prawo jazdy kat. C"}"#),
     ("contract_warranty_print", r#"{"id": "$contracts.0", "data_wydania": "2026-11-20", "form": "neither"}"#),
+    (
+        "transaction_create",
+        r#"{"nazwa": "Wpłata", "kwota": "500", "typ": "przychod", "rodzaj": "gotowka", "data": "2026-11-02", "uzytkownik_id": "$users.0", "contract_id": "$contracts.0"}"#,
+    ),
+    (
+        "transaction_create",
+        r#"{"nazwa": "Kasa firmy", "kwota": "900.50", "typ": "przychod", "rodzaj": "gotowka", "data": "2026-11-03", "kategoria": "start"}"#,
+    ),
+    (
+        "transaction_create",
+        r#"{"nazwa": "Paliwo", "kwota": "210.99", "typ": "rozchod", "rodzaj": "karta", "data": "2026-11-04"}"#,
+    ),
+    ("approval_create", r#"{"transaction_id": "$transactions", "reviewer_id": "$users.2", "komentarz": "proszę"}"#),
+    ("warehouse_location_create", r#"{"nazwa": "Hala A"}"#),
+    ("warehouse_location_create", r#"{"nazwa": "Hala B"}"#),
+    (
+        "material_create",
+        r#"{"typ": "plyta", "producent": "Egger", "symbol": "H1145", "dlugosc": 2800, "szerokosc": 2070, "grubosc": "18", "cala": true, "ilosc": 40}"#,
+    ),
+    (
+        "material_create",
+        r#"{"typ": "blat", "producent": "Kronospan", "symbol": "K4893", "dlugosc": 1200, "szerokosc": 600, "cala": false, "pozostalo": "1200 x 600", "ilosc": 1}"#,
+    ),
+    (
+        "goods_issue_create",
+        r#"{"contract_id": "$contracts.0", "nr": "WZ/1", "data": "2026-11-20T09:00:00Z", "kwota": "1200.00", "location_id": "$warehouse_locations.0", "pozycje": [{"material_id": "$materials.0", "ilosc": 4}]}"#,
+    ),
+    (
+        "calendar_event_create",
+        r#"{"pracownik_id": "$users.1", "data": "2026-11-23T08:00:00Z", "koniec": "2026-11-23T12:00:00Z", "typ": "montaz_kuchni", "customer_id": "$parties.1", "contract_id": "$contracts.0"}"#,
+    ),
+    ("calendar_event_update", r#"{"id": "$calendar_events", "data": "2026-11-24T08:00:00Z"}"#),
+    ("calendar_event_create", r#"{"pracownik_id": "$users.1", "data": "2026-11-25T08:00:00Z", "typ": "pomiar"}"#),
+    ("calendar_event_create", r#"{"pracownik_id": "$users.1", "data": "2026-11-26T08:00:00Z", "typ": "pomiar"}"#),
+    ("blocked_day_create", r#"{"dzien": "2026-12-25", "powod": "Boże Narodzenie"}"#),
+    ("measurement_create", r#"{"customer_id": "$parties.1", "kwota": "150", "uzytkownik_id": "$users.1"}"#),
+    ("measurement_create", r#"{"customer_id": "$parties.2", "kwota": 200}"#),
+    ("message_create", r#"{"recipient_id": "$users.1", "temat": "Jutro", "tresc": "Montaż o ósmej."}"#),
     ("project_create", r#"{"name": "Kuchnie"}"#),
     ("project_create", r#"{"name": "Pusty"}"#),
     ("tasklist_create", r#"{"name": "Listopad", "kind": "sprint", "project_id": "$projects.0"}"#),
@@ -153,12 +192,29 @@ impl World {
             let arguments = world.filled(arguments);
             world.owner.ok(tool, arguments).await;
         }
+        world.colleague().await;
         world.link_account().await;
         world.add_domains().await;
         world.prepare_installation().await;
         world.mail_reset().await;
         world.refresh().await;
         world
+    }
+
+    /// What only somebody else can have done: nobody approves or accepts what is their own.
+    async fn colleague(&mut self) {
+        self.refresh().await;
+        let key = self.owner.ok("api_key_create", json!({"name": "Zofia", "user_id": self.id("users.2")})).await;
+        let zofia = self.owner.with_token(key["secret"].as_str().unwrap());
+        let income = json!({"nazwa": "Zaliczka", "kwota": "300", "typ": "przychod", "rodzaj": "gotowka", "data": "2026-11-05", "uzytkownik_id": self.id("users.2")});
+        zofia.ok("transaction_create", income).await;
+        let expense = json!({"nazwa": "Hotel", "kwota": 80, "typ": "rozchod", "rodzaj": "przelew", "data": "2026-11-06", "oczekuje": true});
+        zofia.ok("transaction_create", expense).await;
+        for _ in 0..2 {
+            zofia.ok("transfer_create", json!({"recipient_user_id": self.id("users.0"), "kwota": "100"})).await;
+        }
+        let message = json!({"recipient_id": self.id("users.0"), "temat": "Faktury", "tresc": "Są na biurku."});
+        zofia.ok("message_create", message).await;
     }
 
     /// An account at an OAuth issuer comes by its first token, not by a tool.

@@ -9,17 +9,23 @@
 mod appliances;
 mod below;
 mod books;
+mod calendar;
 mod configuration;
 mod contracts;
 mod documents;
+mod finance;
+mod given;
 mod installation;
 mod issue;
+mod measurements;
+mod messages;
 mod payments;
 mod planned_payments;
 mod print;
 mod purchase_orders;
 mod texts;
 mod valuations;
+mod warehouse;
 mod words;
 mod worker_profiles;
 
@@ -51,27 +57,64 @@ pub const TABLES: &[&Table] = &[
     &purchase_orders::PURCHASE_ORDERS,
     &worker_profiles::WORKER_PROFILES,
     &documents::CONTRACT_DOCUMENTS,
+    &finance::CASH_ACCOUNTS,
+    &finance::TRANSFERS,
+    &finance::TRANSACTIONS,
+    &finance::APPROVALS,
+    &warehouse::LOCATIONS,
+    &warehouse::MATERIALS,
+    &warehouse::GOODS_ISSUES,
+    &warehouse::GOODS_ISSUE_LINES,
+    &warehouse::STOCK_MOVES,
+    &calendar::CALENDAR_EVENTS,
+    &calendar::BLOCKED_DAYS,
+    &calendar::RESCHEDULES,
+    &measurements::MEASUREMENTS,
+    &messages::MESSAGES,
 ];
 
 /// The tools, toolset by toolset.
 pub fn toolsets() -> Vec<Toolset> {
-    vec![Toolset {
-        name: "contracts",
-        about: "Contracts with customers: what is built and by whom, valuation, payments, balance and settlement.",
-        tools: [
-            contracts::tools(),
-            valuations::tools(),
-            payments::tools(),
-            books::tools(),
-            configuration::tools(),
-            appliances::tools(),
-            installation::tools(),
-            planned_payments::tools(),
-            texts::tools(),
-            purchase_orders::tools(),
-            worker_profiles::tools(),
-            documents::tools(),
-        ]
-        .concat(),
-    }]
+    vec![
+        Toolset {
+            name: "contracts",
+            about: "Contracts with customers: what is built and by whom, valuation, payments, balance and settlement.",
+            tools: [
+                contracts::tools(),
+                valuations::tools(),
+                payments::tools(),
+                books::tools(),
+                configuration::tools(),
+                appliances::tools(),
+                installation::tools(),
+                planned_payments::tools(),
+                texts::tools(),
+                purchase_orders::tools(),
+                worker_profiles::tools(),
+                documents::tools(),
+            ]
+            .concat(),
+        },
+        Toolset {
+            name: "finance",
+            about: "Income and expenses, their approval, cash in hand, transfers and sums by period.",
+            tools: finance::tools(),
+        },
+        Toolset {
+            name: "warehouse",
+            about: "Materials in stock, receipts, stocktakes, and goods issued to contracts.",
+            tools: warehouse::tools(),
+        },
+        Toolset {
+            name: "calendar",
+            about: "Events of workers, blocked days, what was moved, and iCalendar files.",
+            tools: calendar::tools(),
+        },
+        Toolset {
+            name: "measurements",
+            about: "Measurements at customers, and their approval into finance.",
+            tools: measurements::tools(),
+        },
+        Toolset { name: "messages", about: "Messages between users of the company.", tools: messages::tools() },
+    ]
 }

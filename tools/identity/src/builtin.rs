@@ -71,6 +71,7 @@ const USER: &[&str] = &[
     "audit_logs.undo_self",
     "audit_logs.view_self",
     "auth.users.list",
+    "calendar.view",
     "contracts.view",
     "customers.activities.*",
     "customers.companies.manage",
@@ -79,7 +80,9 @@ const USER: &[&str] = &[
     "customers.people.manage",
     "customers.people.view",
     "departments.view",
+    "finance.transfer",
     "groups.view",
+    "messaging.*",
     "organize.*",
 ];
 
@@ -137,9 +140,12 @@ const SALES: &[&str] = &[
     "customers.contacts.*",
     "customers.people.manage",
     "customers.people.view",
+    "finance.transfer",
     "measurements.create",
     "measurements.edit",
     "measurements.view",
+    "messaging.*",
+    "warehouse.view",
 ];
 
 /// All built-in roles, in the order in which they get their numbers.

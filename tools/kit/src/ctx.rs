@@ -704,7 +704,8 @@ impl Ctx {
                 }
                 shown.insert("event".into(), json!(event));
                 if within {
-                    shown.insert("fields".into(), differences(change.before.as_ref(), change.after.as_ref()));
+                    let fields = shown_differences(change.table, change.before.as_ref(), change.after.as_ref());
+                    shown.insert("fields".into(), fields);
                 }
                 Value::Object(shown)
             })
@@ -730,6 +731,19 @@ impl Ctx {
             .collect();
         if texts.is_empty() { "nothing changes".to_owned() } else { texts.join(", ") }
     }
+}
+
+/// What differs between two snapshots, as far as the record's own tools show it: hidden columns are no one's business.
+pub fn shown_differences(
+    table: &Table,
+    before: Option<&Map<String, Value>>,
+    after: Option<&Map<String, Value>>,
+) -> Value {
+    let mut differences = differences(before, after);
+    if let Some(fields) = differences.as_object_mut() {
+        fields.retain(|name, _| table.column(name).is_none_or(|column| !column.hidden));
+    }
+    differences
 }
 
 /// What differs between two snapshots: `{column: {before, after}}`, without the columns the kit itself keeps.

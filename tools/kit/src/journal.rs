@@ -355,7 +355,7 @@ async fn refuse_conflicts(ctx: &mut Ctx, steps: &[Step<'_>]) -> Result<()> {
                     (None, Some(_)) => "exists again",
                     _ => "changed since",
                 },
-                "fields": crate::ctx::differences(step.from, current.as_ref().map(Record::snapshot).as_ref()),
+                "fields": crate::ctx::shown_differences(step.table, step.from, current.as_ref().map(Record::snapshot).as_ref()),
             }));
         }
     }

@@ -25,6 +25,11 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_accounts"),
     migration!(14, "0014_directory"),
     migration!(15, "0015_contract_steps"),
+    migration!(16, "0016_finance"),
+    migration!(17, "0017_warehouse"),
+    migration!(18, "0018_calendar"),
+    migration!(19, "0019_measurements"),
+    migration!(20, "0020_messages"),
 ];
 
 #[cfg(test)]

@@ -38,6 +38,13 @@ impl Instant {
         Ok(Self(stamp.as_microsecond()))
     }
 
+    /// The same for the end of a range, where a plain date means its last moment: "until Friday" includes Friday.
+    pub fn parse_end(text: &str) -> Result<Self, String> {
+        let begin = Self::parse(text)?;
+        let is_day = Date::parse(text).is_ok();
+        Ok(if is_day { Self(begin.plus_minutes(24 * 60).0.saturating_sub(1)) } else { begin })
+    }
+
     /// The day this instant falls on, in UTC.
     pub fn date(self) -> Date {
         Date(jiff::tz::Offset::UTC.to_datetime(self.timestamp()).date())
@@ -247,6 +254,8 @@ mod tests {
         }
         assert_eq!(Instant::parse("2026-11-21T10:00:00+02:00").unwrap().to_string(), "2026-11-21T08:00:00Z");
         assert_eq!(Instant::parse("2026-11-21").unwrap().to_string(), "2026-11-21T00:00:00Z");
+        assert_eq!(Instant::parse_end("2026-11-21").unwrap().to_string(), "2026-11-21T23:59:59.999999Z");
+        assert_eq!(Instant::parse_end("2026-11-21T10:00:00Z").unwrap().to_string(), "2026-11-21T10:00:00Z");
         assert_eq!(
             Instant::parse("tomorrow").unwrap_err(),
             "`tomorrow` is not an instant; write it like 2026-11-21T10:00:00Z"

@@ -10,6 +10,7 @@ use crate::page;
 use crate::schema::unknown_field;
 use crate::sql::Sql;
 use crate::table::{Column, Input, Table, Type, shown};
+use crate::time::Instant;
 use crate::value::Val;
 
 /// What a list asks for.
@@ -124,14 +125,21 @@ impl ListQuery {
             (_, Some(column)) => (column, &mut self.to),
             _ => return None,
         };
-        let (column, parsed) = match self.table.column(column).filter(|column| column.range) {
+        let known = self.table.columns.iter().find(|known| known.name == column || known.range_alias == Some(column));
+        let (column, parsed) = match known.filter(|column| column.range) {
             Some(column) => (column.name, column.parse(value)),
             None if column == "created_at" => ("created_at", Column::instant("created_at", "").parse(value)),
             None if column == "updated_at" => ("updated_at", Column::instant("updated_at", "").parse(value)),
             None => return None,
         };
+        let end = name.ends_with("_to").then(|| value.as_str()).flatten();
         Some(parsed.and_then(|input| match input {
             Input::Val(value) => {
+                // A plain date at the end of a range means all of that day.
+                let value = match (value, end) {
+                    (Val::Instant(_), Some(end)) => Val::Instant(Instant::parse_end(end)?),
+                    (value, _) => value,
+                };
                 list.push((column, value));
                 Ok(())
             }

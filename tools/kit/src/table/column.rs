@@ -89,6 +89,8 @@ pub struct Column {
     pub filter: bool,
     /// Lists filter by `<name>_from` and `<name>_to`.
     pub range: bool,
+    /// Another name by which a source system's lists filter this range.
+    pub range_alias: Option<&'static str>,
     /// Lists sort by it.
     pub sort: bool,
     /// Part of the folded text that `q` searches.
@@ -111,6 +113,7 @@ impl Column {
             on_update: true,
             filter: false,
             range: false,
+            range_alias: None,
             sort: false,
             search: false,
             secret: false,
@@ -193,6 +196,17 @@ impl Column {
     pub const fn computed(mut self) -> Self {
         self.on_create = false;
         self.on_update = false;
+        self
+    }
+    /// Lists filter by `<alias>_from` and `<alias>_to` too, as a source system writes it.
+    pub const fn range_as(mut self, alias: &'static str) -> Self {
+        self.range = true;
+        self.range_alias = Some(alias);
+        self
+    }
+    /// May be left out and cleared after all, where a constructor requires it.
+    pub const fn optional(mut self) -> Self {
+        self.required = false;
         self
     }
     /// Lists filter by equality.
