@@ -6,8 +6,7 @@ use bureau_kit::registry::Entry;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::ai::{self, AiArgs};
-use super::target::{Target, TargetArgs};
+use super::target::TargetArgs;
 use super::{Failure, SelectionArgs, TOOL_ERROR, say};
 use crate::catalog;
 
@@ -22,8 +21,6 @@ pub(super) struct CallArgs {
     target: TargetArgs,
     #[command(flatten)]
     selection: SelectionArgs,
-    #[command(flatten)]
-    ai: AiArgs,
     /// Answer on one line, as sent.
     #[arg(long)]
     json: bool,
@@ -43,11 +40,7 @@ pub(super) struct ToolsArgs {
 
 pub(super) async fn call(args: CallArgs) -> Result<(), Failure> {
     let arguments = read_arguments(&args.args)?;
-    let provider = args.ai.provider()?;
     let target = args.target.open(&args.selection).await?;
-    if let Target::Here { bureau, .. } = &target {
-        ai::provide(bureau, provider);
-    }
     let (body, is_error) = target.call(&args.tool, arguments).await?;
     say(if args.json { body.to_string() } else { format!("{body:#}") });
     if is_error {

@@ -6,6 +6,7 @@ use bureau_kit::gate::{Bureau, Call, Origin, Outcome};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::ai::{self, AiArgs};
 use super::outside::TrustArgs;
 use super::{AuditArgs, DatabaseArgs, Failure, SelectionArgs, TOOL_ERROR, local_credential};
 use crate::open;
@@ -20,6 +21,8 @@ pub(super) struct HereArgs {
     trust: TrustArgs,
     #[command(flatten)]
     audit: AuditArgs,
+    #[command(flatten)]
+    ai: AiArgs,
 }
 
 #[derive(Debug, Args)]
@@ -59,9 +62,11 @@ impl Target {
     /// The database, whoever `local_credential` says acting on it.
     pub(super) async fn here(here: &HereArgs, selection: &SelectionArgs) -> Result<Self, Failure> {
         let (selection, _) = selection.selection()?;
+        let provider = here.ai.provider()?;
         let bureau = open::open(&here.database.location()?).await?.bureau;
         here.trust.configure(&bureau);
         bureau.log_reads(here.audit.access_log);
+        ai::provide(&bureau, provider);
         Ok(Self::Here { bureau, selection })
     }
 
@@ -81,7 +86,7 @@ impl Target {
         };
         let outcome = bureau.call(call).await;
         // The program may end with any call.
-        bureau.store().await;
+        bureau.flush().await;
         match outcome {
             Outcome::Done { body, is_error } => {
                 let body = serde_json::from_slice(&body).map_err(|error| Failure::start(error.to_string()))?;

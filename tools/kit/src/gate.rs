@@ -165,20 +165,20 @@ impl Bureau {
         self.egress.get_or_init(Guard::default)
     }
 
-    /// Stores what is only in memory yet, and closes the database.
-    pub async fn close(&self) {
-        self.store().await;
-        self.db.close().await;
-    }
-
-    /// Stores what is only in memory yet: looks at records, uses of credentials. Costs nothing when there is nothing.
-    pub async fn store(&self) {
+    /// Stores what is only in memory yet.
+    pub async fn flush(&self) {
         if let Err(error) = self.flush_accesses().await {
             tracing::warn!(%error, "the newest reads are missing in the access log");
         }
         if let Err(error) = self.store_uses().await {
             tracing::warn!(%error, "the last uses of credentials could not be stored");
         }
+    }
+
+    /// Stores what is only in memory yet, and closes the database.
+    pub async fn close(&self) {
+        self.flush().await;
+        self.db.close().await;
     }
 
     /// The same as [`Bureau::principal`] for somebody who comes from a network address: a key may be tied to some.
