@@ -324,8 +324,7 @@ async fn built_in_roles_stay_and_the_owners_gives_everything() {
     let owner = Tester::new().await;
     let role = async |code: &str| {
         let roles = owner.ok("role_list", json!({"page_size": 100})).await;
-        let found = roles["items"].as_array().unwrap().iter().find(|role| role["code"] == code).unwrap()["id"].clone();
-        found
+        roles["items"].as_array().unwrap().iter().find(|role| role["code"] == code).unwrap()["id"].clone()
     };
     let guest = role("guest").await;
     for (tool, arguments, what) in [

@@ -85,7 +85,7 @@ async fn every_write_can_be_tried_repeated_undone_and_redone() {
     // Tools that cannot be undone come last: what they leave behind must not disturb the others.
     for entry in undoable.into_iter().chain(last) {
         let name = entry.tool.name;
-        for arguments in world.samples(entry) {
+        for (number, arguments) in world.samples(entry).into_iter().enumerate() {
             let start = owner.dump().await;
 
             let tried = owner.ok(name, with_reserved(entry, &arguments, "dry_run", json!(true))).await;
@@ -98,7 +98,7 @@ async fn every_write_can_be_tried_repeated_undone_and_redone() {
                 check_output(entry, &done, "the answer");
                 continue;
             }
-            let key = json!(format!("key {name} {cycles}"));
+            let key = json!(format!("key {name} {number}"));
             let keyed = with_reserved(entry, &arguments, "idempotency_key", key);
             let done = owner.ok(name, keyed.clone()).await;
             check_output(entry, &done, "the answer");

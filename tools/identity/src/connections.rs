@@ -77,7 +77,7 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Connections> {
     if !(1..=1440).contains(&minutes) {
         return Err(Error::invalid("/minutes", "expected a whole number from 1 to 1440"));
     }
-    let since = ctx.now().plus_minutes(-minutes);
+    let since = ctx.now().plus_minutes(minutes.saturating_neg());
     let used = ctx.uses(UsesOf::Since(since)).await?;
     let ids: Vec<Uuid> = used.iter().map(|used| used.credential_id).collect();
     let mut records: HashMap<Uuid, Record> = HashMap::new();

@@ -220,7 +220,8 @@ async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<Updated> {
     let user = ctx.user_id()?;
     let locale = locale(ctx, input.locale.as_deref()).await?;
     let (apply, clear) = (input.apply_to_roles.unwrap_or_default(), input.clear_role_ids.unwrap_or_default());
-    if !(apply.is_empty() && clear.is_empty()) && !ctx.principal().may(&[MANAGE]) {
+    let for_roles = !apply.is_empty() || !clear.is_empty();
+    if for_roles && !ctx.principal().may(&[MANAGE]) {
         return Err(Error::forbidden(
             "Arranging the menu for roles needs the right auth.sidebar.manage. Leave applyToRoles and clearRoleIds out to \
              arrange your own.",
