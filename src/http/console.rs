@@ -50,6 +50,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "dialog.js" SCRIPT;
         "elements.js" SCRIPT;
         "form.js" SCRIPT;
+        "link.js" SCRIPT;
         "log.js" SCRIPT;
         "people.js" SCRIPT;
         "sessions.js" SCRIPT;

@@ -62,18 +62,24 @@ pub async fn resets(tester: &Tester) -> Vec<Uuid> {
 }
 
 /// What the carrier of mails does at the moment of sending: the token that goes into the mail, and its address.
-pub async fn mailed(tester: &Tester, reset: Uuid) -> Option<(String, String)> {
-    let (tenant_id, now) = (tester.tenant_id, tester.bureau.clock.now());
+pub async fn mailed_of(tester: &Tester, template: &str, subject_id: Uuid) -> Option<(String, String)> {
+    let (tenant_id, now, template) = (tester.tenant_id, tester.bureau.clock.now(), template.to_owned());
     let written = tester.bureau.keep_books(tenant_id, |tx| {
         Box::pin(async move {
             let letters = bureau_identity::letters();
-            let letter = letters.iter().find(|letter| letter.template() == "password_reset").unwrap();
-            letter.write(tx, &Request { tenant_id, subject_id: reset, payload: &json!({}), now }).await
+            let letter = letters.iter().find(|letter| letter.template() == template).unwrap();
+            letter.write(tx, &Request { tenant_id, subject_id, payload: &json!({}), now }).await
         })
     });
     let draft = written.await.unwrap()?;
-    let token = draft.link.unwrap().strip_prefix("/console#reset=").unwrap().to_owned();
-    Some((token, draft.to))
+    let link = draft.link.unwrap();
+    let (_, token) = link.split_once('=').unwrap();
+    Some((token.to_owned(), draft.to))
+}
+
+/// The same for a new password.
+pub async fn mailed(tester: &Tester, reset: Uuid) -> Option<(String, String)> {
+    mailed_of(tester, "password_reset", reset).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -519,4 +525,31 @@ async fn blocking_ends_sessions_and_keys_at_once() {
     assert_eq!(anna.err("me", json!({})).await["code"], "unauthenticated", "sessions stay ended");
     let Shown::Token(_) = &by_key.shown else { panic!("a key") };
     by_key.ok("me", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_makes_a_user_once() {
+    let owner = Tester::new().await;
+    let person = owner.ok("person_create", json!({"name": "Ewa Lis", "primary_email": "ewa@example.com"})).await;
+    let invited = owner.ok("person_invite", json!({"id": person["id"], "redirect_to": "/x"})).await;
+    let id = Uuid::try_parse(invited["invitation_id"].as_str().unwrap()).unwrap();
+    let (first, _) = mailed_of(&owner, "invitation", id).await.unwrap();
+    let (token, to) = mailed_of(&owner, "invitation", id).await.unwrap();
+    assert_eq!(to, "ewa@example.com");
+    let accept = async |token: &str, password: &str| {
+        as_nobody(&owner, "invitation_accept", json!({"token": token, "password": password, "first_name": "Ewa"})).await
+    };
+    let wrong =
+        "/token: is not valid: it is unknown, used already, or older than 30 days. Ask whoever invited you for another";
+    assert_eq!(accept(&first, PASSWORD).await.unwrap_err()["message"], wrong, "only the last mail counts");
+    let weak = accept(&token, "short").await.unwrap_err();
+    assert!(weak["message"].as_str().unwrap().starts_with("/password: "), "{weak}");
+    let accepted = accept(&token, PASSWORD).await.unwrap();
+    assert_eq!((&accepted["ok"], &accepted["email"]), (&json!(true), &json!("ewa@example.com")));
+    assert_eq!(accept(&token, PASSWORD).await.unwrap_err()["message"], wrong, "it is good once");
+    let user = owner.ok("user_show", json!({"id": accepted["user_id"]})).await;
+    assert_eq!((&user["role"], &user["first_name"]), (&json!("user"), &json!("Ewa")));
+    as_nobody(&owner, "session_login", json!({"email": "ewa@example.com", "password": PASSWORD})).await.unwrap();
+    let linked = owner.ok("person_show", json!({"id": person["id"]})).await;
+    assert_eq!(linked["active"], false, "the customer is linked: {linked}");
 }

@@ -274,6 +274,10 @@ impl World {
         let [reset] = accounts::resets(&self.owner).await[..] else { panic!("one reset") };
         let (token, _) = accounts::mailed(&self.owner, reset).await.unwrap();
         self.others.insert("reset_token", token);
+        let invited = self.owner.ok("person_invite", json!({"id": self.id("parties.1")})).await;
+        let invitation = Uuid::try_parse(invited["invitation_id"].as_str().unwrap()).unwrap();
+        let (token, _) = accounts::mailed_of(&self.owner, "invitation", invitation).await.unwrap();
+        self.others.insert("invitation_token", token);
     }
 
     async fn refresh(&mut self) {

@@ -4,6 +4,7 @@ import { call, keep, signedIn } from './calls.js';
 import { confirmed, openDialog, tell } from './dialog.js';
 import { button, el } from './elements.js';
 import { forget } from './people.js';
+import * as link from './link.js';
 import * as log from './log.js';
 import * as sessions from './sessions.js';
 import * as signIn from './sign_in.js';
@@ -23,7 +24,23 @@ function place() {
     return { view: Object.hasOwn(VIEWS, view) ? view : 'sessions', rest: rest.join('/'), query: new URLSearchParams(query) };
 }
 
+/** What a mail led here for is done: the token leaves the address, and one signs in. */
+function linkDone(text) {
+    history.replaceState(null, '', location.pathname);
+    end(text, 'good');
+}
+
 function show() {
+    const linked = link.linked();
+    if (linked) {
+        head.hidden = true;
+        shown = { name: 'link', ...link.create(linked, linkDone) };
+        main.replaceChildren(shown.node);
+        document.title = `${shown.title} · Bureau console`;
+        main.setAttribute('aria-label', shown.title);
+        shown.node.querySelector('input, button')?.focus();
+        return undefined;
+    }
     const session = signedIn();
     const { view, rest, query } = session ? place() : { view: 'sign-in' };
     head.hidden = !session;
@@ -56,13 +73,13 @@ function begin(session) {
 }
 
 /** Nobody is signed in any more; `why` is told where one signs in again. */
-function end(why) {
+function end(why, kind) {
     keep(null);
     forget();
     closeDialogs();
     shown = null;
     show();
-    if (why) shown.tell(why);
+    if (why) shown.tell(why, kind);
 }
 
 async function signOut() {

@@ -8,7 +8,8 @@ const MINUTES = 8 * 60;
 
 export function create(begin) {
     const said = el('div', { role: 'alert', class: 'notice bad', hidden: true });
-    const tell = (text) => {
+    const tell = (text, kind = 'bad') => {
+        said.className = `notice ${kind}`;
         said.textContent = text;
         said.hidden = !text;
     };

@@ -25,6 +25,7 @@ pub mod founding;
 mod grants;
 mod group_members;
 mod groups;
+mod invitation_accept;
 mod invitations;
 mod login;
 mod membership;
@@ -128,6 +129,7 @@ pub fn toolsets() -> Vec<Toolset> {
                 ccrm::tools(),
                 login::tools(),
                 password_reset::tools(),
+                invitation_accept::tools(),
                 profile::tools(),
                 sidebar::tools(),
                 sessions::tools(),
