@@ -108,5 +108,6 @@ CREATE TABLE approvals (
     UNIQUE (tenant_id, num),
     UNIQUE (tenant_id, transaction_id, reviewer_id)
 {table_end};
+CREATE INDEX approvals_by_transaction ON approvals (tenant_id, transaction_id, num);
 CREATE INDEX approvals_by_reviewer ON approvals (tenant_id, reviewer_id, num);
 CREATE INDEX approvals_by_decided ON approvals (tenant_id, zatwierdzona_at, id);

@@ -43,6 +43,7 @@ CREATE TABLE blocked_days (
 {table_end};
 CREATE UNIQUE INDEX blocked_days_by_day ON blocked_days (tenant_id, organization_id, dzien);
 CREATE UNIQUE INDEX blocked_days_by_day_of_tenant ON blocked_days (tenant_id, dzien) WHERE organization_id IS NULL;
+CREATE INDEX blocked_days_by_dzien ON blocked_days (tenant_id, dzien, num);
 CREATE INDEX blocked_days_sorted ON blocked_days (tenant_id, dzien, id);
 
 CREATE TABLE calendar_reschedules (

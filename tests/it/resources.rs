@@ -182,6 +182,11 @@ async fn lists_show_what_the_caller_may_read() {
             "bureau://contract/{id}",
             "bureau://contract_balance/{id}",
             "bureau://contract_document/{id}",
+            "bureau://transaction/{id}",
+            "bureau://material/{id}",
+            "bureau://goods_issue/{id}",
+            "bureau://calendar_event/{id}",
+            "bureau://measurement/{id}",
             "bureau://task/{id}",
             "bureau://task_comment/{id}",
             "bureau://project/{id}",
@@ -438,7 +443,7 @@ async fn an_extension_adds_its_own() {
     let ask = async |method: &str, params: Value| asked_of(&server, &owner, STATELESS, method, params).await;
     for (method, member, count, last) in [
         ("resources/list", "resources", 4, "one"),
-        ("resources/templates/list", "resourceTemplates", 22, "book"),
+        ("resources/templates/list", "resourceTemplates", 27, "book"),
         ("prompts/list", "prompts", 7, "read_aloud"),
     ] {
         let listed = ask(method, json!({})).await.unwrap()[member].clone();

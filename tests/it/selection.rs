@@ -146,6 +146,12 @@ fn obstacle(sources: &[&Source], entry: &Entry) -> Option<String> {
     Some(format!("{name} cannot be used: {why}."))
 }
 
+/// A list shows 250 tools to a page; `listing` has tests of the others.
+fn first_page(mut names: Vec<String>) -> Vec<String> {
+    names.truncate(250);
+    names
+}
+
 /// The names that the owner's list must have when all these sources apply, in order.
 fn expected(registry: &Registry, sources: &[&Source]) -> Vec<String> {
     let whole = sources.iter().any(|source| source.toolsets.is_some() || source.tools.is_some());
@@ -244,12 +250,12 @@ async fn each_source_selects_alone_and_all_together_the_strictest_wins() {
             let sent = headers.headers();
             let told_of = format!("flags {:?}, {place}, {sent:?}", flags.flags());
             let listed = names(&post(&mut connection, &place, &serving.token, &sent, LIST).await);
-            assert_eq!(listed, expected(&registry, &sources), "{told_of}");
+            assert_eq!(listed, first_page(expected(&registry, &sources)), "{told_of}");
             lists += 1;
             different.insert(listed);
             if toolsets.is_empty() {
                 let listed = names(&post(&mut connection, &rpc, &serving.token, &sent, LIST).await);
-                assert_eq!(listed, expected(&registry, &sources), "{told_of} at /rpc");
+                assert_eq!(listed, first_page(expected(&registry, &sources)), "{told_of} at /rpc");
             }
 
             // A tool of the pool: by its name, through an executor, in a batch, and as a method.

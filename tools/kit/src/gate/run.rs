@@ -215,6 +215,8 @@ async fn carry_out(
     let action = journal::write(ctx, tool, undoable).await?;
     // 9. answer
     let body = match outbox::told(&ctx.bureau, &sent) {
+        // Whether something is sent is not for everybody to know: it may tell an account from none.
+        Some(_) if tool.public => body,
         Some(told) => spliced(body, &format!("\"outside_effects\":{told}")),
         None => body,
     };
