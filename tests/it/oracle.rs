@@ -12,12 +12,14 @@ pub struct Published {
     pub toolset: String,
     pub writes: bool,
     pub destructive: bool,
-    pub irreversible: bool,
     /// Needs no credential.
     pub public: bool,
     /// Any of these is enough.
     pub rights: Vec<String>,
 }
+
+/// Tools that carry out another one, which passes the checks as well.
+pub const EXECUTORS: &[&str] = &["tool_call_read", "tool_call_write", "tool_call_destructive", "ai_tool_execute"];
 
 /// Every published tool by name.
 pub fn published() -> BTreeMap<String, Published> {
@@ -31,7 +33,6 @@ pub fn published() -> BTreeMap<String, Published> {
                 toolset: tool["toolset"].as_str().unwrap().to_owned(),
                 writes: tool["effect"] != "read",
                 destructive: tool["annotations"]["destructiveHint"] == true,
-                irreversible: tool.get("irreversible").is_some(),
                 public: tool["public"] == true,
                 rights: names(&tool["rights"]),
             };
@@ -56,6 +57,11 @@ pub fn gives(grant: &str, right: &str) -> bool {
 
 /// Above what concerns the whole installation; only its administrators hold what lies below.
 const INSTALLATION: &[&str] = &["configs", "directory.tenants", "feature_toggles"];
+
+/// Whether only administrators of the installation hold it.
+pub fn is_of_installation(right: &str) -> bool {
+    INSTALLATION.iter().any(|place| right == *place || right.starts_with(&format!("{place}.")))
+}
 
 /// What the person or key behind a token holds.
 #[derive(Debug, Clone, Default)]

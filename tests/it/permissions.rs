@@ -7,7 +7,7 @@ use bureau_kit::registry::Entry;
 use serde_json::{Map, Value, json};
 
 use crate::callers::{Caller, callers, user, with_key_of};
-use crate::oracle::{Published, missing, published};
+use crate::oracle::{EXECUTORS, Published, missing, published};
 use crate::support::{Tester, difference};
 use crate::world::World;
 
@@ -37,34 +37,48 @@ fn wrong() -> Value {
     json!({"no_such_argument": 1})
 }
 
-/// Every way in which a caller can come at a tool, with what came of it.
-async fn ways(caller: &Caller, entry: &Entry, tool: &Published) -> Vec<(String, Came)> {
+/// One way in which a caller comes at a tool, with what came of it.
+struct Way {
+    name: String,
+    /// The tool that carries it out, if any.
+    carrier: Option<&'static str>,
+    came: Came,
+}
+
+/// Every way in which a caller can come at a tool.
+async fn ways(caller: &Caller, entry: &Entry, tool: &Published) -> Vec<Way> {
     let name = entry.tool.name;
     let mut found = Vec::new();
     for name in std::iter::once(&name).chain(&entry.tool.aliases) {
         let (answer, is_error) = caller.tester.call(name, wrong()).await;
         assert!(is_error, "{name} takes any argument");
-        found.push(((*name).to_owned(), came(&answer)));
+        found.push(Way { name: (*name).to_owned(), carrier: None, came: came(&answer) });
     }
-    if tool.toolset == "discovery" {
+    if tool.toolset == "discovery" || EXECUTORS.contains(&name) {
         return found;
     }
-    let executor = match (tool.writes, tool.destructive) {
+    let of_its_danger = match (tool.writes, tool.destructive) {
         (false, _) => "tool_call_read",
         (true, false) => "tool_call_write",
         (true, true) => "tool_call_destructive",
     };
-    let (answer, _) = caller.tester.call(executor, json!({"name": name, "arguments": wrong()})).await;
-    found.push((format!("{executor} {name}"), came(&answer)));
+    let executors = [
+        Some((of_its_danger, json!({"name": name, "arguments": wrong()}))),
+        (!tool.destructive).then(|| ("ai_tool_execute", json!({"toolName": name, "args": wrong()}))),
+    ];
+    for (executor, arguments) in executors.into_iter().flatten() {
+        let (answer, _) = caller.tester.call(executor, arguments).await;
+        found.push(Way { name: format!("{executor} {name}"), carrier: Some(executor), came: came(&answer) });
+    }
     let calls = json!([{"tool": name, "arguments": wrong()}]);
     let batch = json!({"mode": "each", "dry_run": true, "calls": calls});
     let (answer, is_error) = caller.tester.call("batch_call", batch).await;
     let came = match &answer["results"][0]["error"] {
-        // What undo cannot take back is no part of a batch, and that is looked at after the rights.
-        error if tool.irreversible && error["code"] == "impossible_state" => Came::Through,
+        // Some tools are no part of a batch, and that is looked at after the rights.
+        error if error["code"] == "impossible_state" => Came::Through,
         error => came(if is_error { &answer } else { error }),
     };
-    found.push((format!("batch_call {name}"), came));
+    found.push(Way { name: format!("batch_call {name}"), carrier: Some("batch_call"), came });
     found
 }
 
@@ -90,20 +104,17 @@ async fn every_tool_is_open_to_exactly_those_who_hold_its_right() {
             };
             let listed = caller.tester.bureau.admits(&principal, &caller.tester.selection, entry);
             cell(&format!("list {name}"), listed == expected.is_none(), &listed);
-            for (way, came) in ways(caller, entry, tool).await {
-                let batch = way.starts_with("batch_call ");
-                let right = match (&expected, &came) {
-                    // An executor is as open as the tool it carries out, and none was named.
-                    (_, came) if name.starts_with("tool_call_") => *came == Came::Through,
-                    // A batch is a write: whoever may not write, or has no write left, cannot even begin one.
-                    (_, Came::Without(missing)) if batch && caller.limits.read_only => missing == "write",
-                    (_, Came::Spent) if batch && caller.spent => true,
-                    (_, _) if batch && (caller.limits.read_only || caller.spent) => false,
+            for way in ways(caller, entry, tool).await {
+                // First what carries it out, then the tool itself.
+                let carrier = way.carrier.and_then(|carrier| missing(&caller.held, &caller.limits, &tools[carrier]));
+                let right = match (carrier.or_else(|| expected.clone()), &way.came) {
+                    // A batch is a write: whoever has no write left cannot even begin one.
+                    (_, came) if way.carrier == Some("batch_call") && caller.spent => *came == Came::Spent,
                     (None, came) => *came == Came::Through,
-                    (Some(expected), Came::Without(missing)) => missing == expected,
+                    (Some(expected), Came::Without(missing)) => *missing == expected,
                     (Some(_), _) => false,
                 };
-                cell(&way, right, &came);
+                cell(&way.name, right, &way.came);
             }
             // What is told about a right must be what the gate does.
             let (told, is_error) = caller.tester.call("permission_explain", json!({"tool": name})).await;
@@ -288,18 +299,11 @@ async fn what_is_switched_off_cannot_be_called() {
         let caller = Caller::whole(tester);
         for entry in world.owner.bureau.registry.entries() {
             let name = entry.tool.name;
-            if name.starts_with("tool_call_") {
-                continue;
-            }
-            for (way, came) in ways(&caller, entry, &tools[name]).await {
-                let carrier = way.split_once(' ').map(|(carrier, _)| carrier);
-                let expected = is_on(&selection, name) && carrier.is_none_or(|carrier| is_on(&selection, carrier));
-                let (expected, came) = match (expected, came) {
-                    (true, came) => (Came::Through, came),
-                    // What is switched off lacks no right.
-                    (false, came) => (Came::Without(String::new()), came),
-                };
-                assert_eq!(came, expected, "{way} under {selection:?}");
+            for way in ways(&caller, entry, &tools[name]).await {
+                let is_open = is_on(&selection, name) && way.carrier.is_none_or(|carrier| is_on(&selection, carrier));
+                // What is switched off lacks no right.
+                let expected = if is_open { Came::Through } else { Came::Without(String::new()) };
+                assert_eq!(way.came, expected, "{} under {selection:?}", way.name);
                 cells += 1;
                 off += usize::from(expected != Came::Through);
             }

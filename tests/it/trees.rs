@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::callers::{grant, role_features, user, with_key_of};
 use crate::dice::{Dice, seed, times};
-use crate::oracle::{Held, Published, gives, published};
+use crate::oracle::{EXECUTORS, Held, Published, gives, published};
 use crate::support::{START, Tester};
 
 const FEATURES: &[&str] = &[
@@ -255,7 +255,8 @@ impl Forest {
     }
 
     async fn probe_some(&mut self, count: usize) {
-        let names: Vec<String> = self.tools.keys().filter(|name| !name.starts_with("tool_call_")).cloned().collect();
+        let names: Vec<String> =
+            self.tools.keys().filter(|name| !EXECUTORS.contains(&name.as_str())).cloned().collect();
         for _ in 0..count {
             let (node, name) = (self.pick(self.nodes.len()), self.pick(names.len()));
             self.probe(node, &names[name]).await;

@@ -31,17 +31,17 @@ impl Ctx {
         })?;
         let entry = meant.entry;
         let tool = &entry.tool;
-        if tool.outside.is_some() {
-            return Err(Error::impossible_state(format!(
-                "{} cannot be part of a batch: it waits for a service outside. Call it by itself.",
-                tool.name
-            )));
-        }
         if tool.name == crate::batch::NAME {
             return Err(Error::invalid("/tool", "a batch cannot hold a batch"));
         }
         if stands(Guard::BatchAdmission) {
             admit(&self.principal, &self.selection, entry)?;
+        }
+        if tool.outside.is_some() {
+            return Err(Error::impossible_state(format!(
+                "{} cannot be part of a batch: it waits for a service outside. Call it by itself.",
+                tool.name
+            )));
         }
         if tool.writes() && !self.writes {
             return Err(Error::internal(format!("a read tried to carry out {}", tool.name)));
