@@ -241,3 +241,35 @@ async fn what_was_made_from_a_session_ends_however_the_session_ends() {
     owner.ok("organization_delete", json!({"id": north})).await;
     assert_eq!(code(&narrower, "session_list", json!({})).await, "unauthenticated");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_stays_within_its_parents_organization_when_the_tree_changes() {
+    let owner = Tester::new().await;
+    let (north, south) = (branch(&owner, "North").await, branch(&owner, "South").await);
+    let city = owner.ok("organization_create", json!({"name": "City", "parent_id": north})).await["id"].clone();
+    let (parent, _) = session(&owner, json!({"organization_id": north})).await;
+    let (child, _) = session(&parent, json!({"organization_id": city})).await;
+    child.ok("task_create", json!({"title": "In the city"})).await;
+    let count = async |tester: &Tester| tester.ok("task_list", json!({})).await["total"].clone();
+    assert_eq!((count(&parent).await, count(&child).await), (json!(1), json!(1)));
+    owner.ok("organization_update", json!({"id": city, "parent_id": south})).await;
+    assert_eq!((count(&parent).await, count(&child).await), (json!(0), json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_limited_to_organizations_puts_records_into_no_other() {
+    let owner = Tester::new().await;
+    let (north, south) = (branch(&owner, "North").await, branch(&owner, "South").await);
+    let (limited, _) = session(&owner, json!({"organization_id": north})).await;
+    let own = limited.ok("task_create", json!({"title": "Own", "organization_id": north})).await["id"].clone();
+    let outside = json!({
+        "code": "forbidden",
+        "message": "The record would belong to an organization that you are not let into. Name one of yours as \
+                    organization_id, or leave it out.",
+        "details": {"missing": "organization"},
+    });
+    assert_eq!(limited.err("task_create", json!({"title": "Theirs", "organization_id": south})).await, outside);
+    assert_eq!(limited.err("task_update", json!({"id": own, "organization_id": south})).await, outside);
+    owner.ok("task_update", json!({"id": own, "organization_id": south})).await;
+    assert_eq!(code(&limited, "task_show", json!({"id": own})).await, "not_found");
+}

@@ -190,6 +190,9 @@ async fn session(tx: &mut Tx, by: By<'_>, epoch: i64) -> Result<Option<Principal
     principal.user_id = user_id;
     principal.credential = Credential::Session(id);
     principal.ancestry = ids(row.get(10)?)?;
+    if scope.is_some() {
+        stay_within_ancestors(tx, &mut principal).await?;
+    }
     let Some(allowed) = addresses(tx, tenant_id, principal.ancestry.iter().copied().chain(api_key_id)).await? else {
         return Ok(None);
     };
@@ -198,6 +201,24 @@ async fn session(tx: &mut Tx, by: By<'_>, epoch: i64) -> Result<Option<Principal
     principal.expires_at = row.get(9)?;
     principal.narrowing = narrowing;
     Ok(Some(principal))
+}
+
+/// Takes away what lies outside of an organization that an ancestor is limited to: the one of this session may have been
+/// moved in the tree since it was minted.
+async fn stay_within_ancestors(tx: &mut Tx, principal: &mut Principal) -> Result<()> {
+    let Some(mut organizations) = principal.organizations.take() else { return Ok(()) };
+    let mut sql = Sql::new(
+        "SELECT DISTINCT organization_scope_id FROM sessions WHERE organization_scope_id IS NOT NULL AND tenant_id = ",
+    );
+    sql.bind(principal.tenant_id).and_in("id", principal.ancestry.iter().copied());
+    for row in tx.query(&sql).await?.iter().filter(|_| stands(Guard::ScopeWithinAncestors)) {
+        let reach = with_descendants(tx, principal.tenant_id, vec![row.get(0)?]).await?;
+        organizations.retain(|id| reach.contains(id));
+    }
+    principal.organization_id = principal.organization_id.filter(|id| organizations.contains(id));
+    principal.organization_id = principal.organization_id.or(organizations.first().copied());
+    principal.organizations = Some(organizations);
+    Ok(())
 }
 
 /// The ids in a JSON list.

@@ -428,6 +428,7 @@ impl Ctx {
             None => self.principal.organization_id,
         };
         let organization_id = organization_id.filter(|_| table.in_organization);
+        self.refuse_outside(organization_id)?;
         let record =
             Record { table, id, num, organization_id, version: 1, created_at: self.now, updated_at: self.now, cells };
         self.guarded(table, None, Some(&record)).await?;
@@ -447,6 +448,21 @@ impl Ctx {
             Some(guard) => guard(self, RowWrite { before, after }).await,
             None => Ok(()),
         }
+    }
+
+    /// Who is limited to some organizations puts records into no other.
+    fn refuse_outside(&self, organization: Option<Uuid>) -> Result<()> {
+        let Some(reach) = self.principal.organizations.as_ref().filter(|_| stands(Guard::RecordOrganization)) else {
+            return Ok(());
+        };
+        if organization.is_none_or(|id| reach.contains(&id)) {
+            return Ok(());
+        }
+        Err(Error::forbidden(
+            "The record would belong to an organization that you are not let into. Name one of yours as organization_id, or \
+             leave it out.",
+        )
+        .with("missing", "organization"))
     }
 
     /// Writes a row exactly as given. Also how undo and redo put rows back.
@@ -489,6 +505,9 @@ impl Ctx {
         }
         if let Some(organization) = values.get("organization_id").filter(|_| table.in_organization) {
             after.organization_id = if let Val::Id(id) = organization { Some(*id) } else { None };
+            if after.organization_id != before.organization_id {
+                self.refuse_outside(after.organization_id)?;
+            }
         }
         if after.cells == before.cells && after.organization_id == before.organization_id {
             return Ok(after);

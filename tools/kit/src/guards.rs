@@ -35,6 +35,8 @@ guards! {
     RowLevelSecurity,
     /// Whoever is limited to organizations reads no others' records.
     OrganizationFilter,
+    /// Whoever is limited to organizations puts records into no others.
+    RecordOrganization,
     /// A preview shows nothing of organizations that the caller may not see.
     PreviewWithinOrganizations,
 
@@ -68,6 +70,8 @@ guards! {
     PersonalGrant,
     /// A session limited to an organization stays within those of its holder.
     ScopeWithinHeld,
+    /// A session stays within the organizations that its ancestors are limited to, wherever its own was moved.
+    ScopeWithinAncestors,
     /// `_sessionToken` is of whoever holds the connection.
     SessionTokenOwner,
     /// An OAuth token without the scope to write only reads.
