@@ -107,6 +107,14 @@ pub(super) fn check_media_types(face: Face, headers: &HeaderMap) -> Result<(), R
     Ok(())
 }
 
+/// Intum writes a token that is signed with a web token as `token=<jwt>, kind=jwt`.
+fn plain(text: &str) -> &str {
+    match text.strip_prefix("token=").and_then(|rest| rest.split_once(',')) {
+        Some((token, kind)) if kind.trim() == "kind=jwt" => token.trim(),
+        _ => text,
+    }
+}
+
 /// The token that came with the request. Whoever shows something else is nobody; a header that cannot be read as one token
 /// makes the request a broken one (RFC 6750 §3.1).
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Shown>, Refused> {
@@ -114,7 +122,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Shown>, Refused> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let token = match value.to_str().map(|value| value.split_once(' ').unwrap_or((value, ""))) {
-        Ok((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        Ok((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => plain(token.trim()),
         Ok(_) => return Err(Box::new(unauthenticated("null", EXPECTED))),
         Err(_) => "",
     };

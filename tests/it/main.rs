@@ -75,6 +75,7 @@ mod toggles;
 mod tokens;
 mod trees;
 mod warehouse;
+mod web_tokens;
 mod webhooks;
 mod websocket;
 mod work;

@@ -1,6 +1,6 @@
 //! API keys: lasting credentials of a user, or of a program that stands for itself.
 
-use bureau_kit::access::WEB_TOKEN;
+use bureau_kit::access::{WEB_TOKEN, web_token_slot};
 use bureau_kit::address::AddressRange;
 use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
@@ -35,9 +35,10 @@ pub(crate) fn tools() -> Vec<Tool> {
             .title("Create an API key")
             .about(
                 "Make a lasting API key for yourself or another user, limited to some features or addresses if you like. It can \
-                 never do more than you hold. The key is shown once. For a single task or agent use session_create.",
+                 never do more than you hold. The key is shown once. A web_token is a secret to sign JWTs for a browser with. For a \
+                 single task or agent use session_create.",
             )
-            .synonyms("token credential integration utwórz klucz api створити ключ api токен"),
+            .synonyms("token jwt web token credential integration utwórz klucz api створити ключ api токен"),
         Tool::update("api_key_update", "api_keys.edit", api_key_update::update)
             .on(&API_KEYS)
             .title("Change an API key")
@@ -128,7 +129,27 @@ pub async fn mint_api_key(ctx: &mut Ctx, key: NewKey) -> Result<(Record, String)
         .with("expires_at", key.expires_at)
         .with("kind", if key.is_web_token { WEB_TOKEN } else { "api_token" })
         .with("allowed_addresses", key.allowed_addresses.map(|ranges| json!(ranges)));
-    Ok((ctx.insert(&API_KEYS, values).await?, secret))
+    let record = ctx.insert(&API_KEYS, values).await?;
+    if key.is_web_token {
+        // What is signed with it can only be checked with the secret itself: kept sealed, and beside the journal.
+        let sealed = ctx.bureau().vault.seal(web_token_slot(record.id), secret.as_bytes())?;
+        let sql = Sql::with(
+            "UPDATE api_keys SET sealed_secret = $1 WHERE tenant_id = $2 AND id = $3",
+            [Val::Bytes(sealed), ctx.tenant_id().into(), record.id.into()],
+        );
+        ctx.write_secret(&sql).await?;
+    }
+    Ok((record, secret))
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum KeyKind {
+    /// As it is.
+    #[default]
+    ApiToken,
+    /// By a JWT signed with it: HS256, its id as kid or iss, iat, exp at most 24 hours later, privileges to narrow it.
+    WebToken,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -149,6 +170,9 @@ struct CreateInput {
     roles: Option<Vec<String>>,
     /// When it ends; never when left out.
     expires_at: Option<Instant>,
+    /// How it is shown; api_token when left out.
+    #[serde(default)]
+    kind: KeyKind,
     /// Addresses and ranges from which it, and all that is made from it, may be used, such as 203.0.113.7 or 10.0.0.0/8. A
     /// call over stdio or a socket file is as good as one from 127.0.0.1.
     #[serde(alias = "allowed_ips")]
@@ -166,7 +190,9 @@ struct Created {
     name: String,
     /// First letters of the key, by which one is told from another.
     prefix: String,
-    /// The key, shown this once. Send it as a bearer token.
+    /// How it is shown: as it is (api_token), or only by a JWT signed with it (web_token).
+    kind: String,
+    /// The key, shown this once. Send it as a bearer token; a web_token only signs what is sent.
     secret: String,
     /// User it acts for.
     user_id: Option<String>,
@@ -217,7 +243,7 @@ async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Created> {
         features,
         organization_id,
         expires_at,
-        is_web_token: false,
+        is_web_token: input.kind == KeyKind::WebToken,
         allowed_addresses,
         ancestry: maker.ancestry,
     };
@@ -227,6 +253,7 @@ async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Created> {
         num: record.num,
         name: record.text("name").to_owned(),
         prefix: record.text("prefix").to_owned(),
+        kind: record.text("kind").to_owned(),
         secret,
         user_id: record.id_of("user_id").map(|id| id.to_string()),
         features: list_of(&record, "features")?,

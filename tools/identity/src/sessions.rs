@@ -1,6 +1,7 @@
 //! Sessions: tokens minted from a key, a login or another session, each at most as wide as what it was minted from.
 //! Listing, refreshing and ending them; see `session_mint` for making them.
 
+use bureau_kit::access::WEB_TOKEN;
 use bureau_kit::guards::{Guard, stands};
 use bureau_kit::prelude::*;
 use bureau_kit::rights::{Credential, Principal};
@@ -327,12 +328,12 @@ async fn parent_end(ctx: &mut Ctx, session: &Record) -> Result<Option<Instant>> 
     let Some(parent) = ancestry_of(session)?.first().copied() else { return Ok(None) };
     let sql = Sql::with(
         "SELECT expires_at FROM sessions WHERE tenant_id = $1 AND id = $2 \
-         UNION ALL SELECT expires_at FROM api_keys WHERE tenant_id = $1 AND id = $2",
-        [ctx.tenant_id().into(), parent.into()],
+         UNION ALL SELECT expires_at FROM api_keys WHERE tenant_id = $1 AND id = $2 AND kind <> $3",
+        [ctx.tenant_id().into(), parent.into(), WEB_TOKEN.into()],
     );
     match ctx.rows(&sql).await?.first() {
         Some(row) => row.get(0),
-        // What it was minted from is gone: it gets no more time.
+        // What it was minted from is gone, or was a JWT whose end is kept nowhere else: it gets no more time.
         None => Ok(Some(ctx.now())),
     }
 }

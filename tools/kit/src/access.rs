@@ -1,6 +1,7 @@
 //! From a token to a principal: rights are read live, and kept only while nothing about rights has changed.
 
 mod oauth;
+mod web_token;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,13 +18,15 @@ use crate::sql::Sql;
 use crate::time::Instant;
 use crate::token::{self, TokenKind};
 use crate::value::Val;
+use crate::vault::Vault;
 
 pub use oauth::Verified;
+pub use web_token::{is_signed, slot as web_token_slot};
 
 /// What a caller shows.
 #[derive(Debug, Clone)]
 pub enum Shown {
-    /// A session token or an API key.
+    /// A session token, an API key, or a JWT that is signed with a web token.
     Token(String),
     /// An access token of the OAuth issuer whose signature, audience and time were found good.
     Verified(Arc<Verified>),
@@ -44,11 +47,12 @@ const UNKNOWN_TOKEN: &str =
 impl Principals {
     /// Who shows this, and what they may do now. The rights epoch is read in the same snapshot, so that a right that
     /// was taken away is gone at the next call, in every process that shares the database.
-    pub(crate) async fn find(&self, tx: &mut Tx, shown: &Shown, now: Instant) -> Result<Arc<Principal>> {
+    pub(crate) async fn find(&self, tx: &mut Tx, vault: &Vault, shown: &Shown, now: Instant) -> Result<Arc<Principal>> {
         let hash = match shown {
             Shown::LocalOwner => [0; 32],
             Shown::Token(token) => {
-                if !matches!(token::kind_of(token), Some(TokenKind::Session | TokenKind::ApiKey)) {
+                let is_ours = matches!(token::kind_of(token), Some(TokenKind::Session | TokenKind::ApiKey));
+                if !is_ours && !web_token::is_jwt(token) {
                     return Err(Error::unauthenticated(
                         "This is not a Bureau token: tokens begin with bus_ or buk_ and are 40 characters long.",
                     ));
@@ -63,7 +67,7 @@ impl Principals {
         let principal = match known {
             Some(principal) if principal.epoch == epoch || !stands(Guard::RightsEpoch) => principal,
             _ => {
-                let loaded = load(tx, shown, &hash, epoch).await;
+                let loaded = load(tx, vault, shown, &hash, now, epoch).await;
                 let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 let principal = match loaded {
                     Ok(principal) => Arc::new(principal),
@@ -80,6 +84,7 @@ impl Principals {
             }
         };
         if stands(Guard::TokenEnd) && principal.expires_at.is_some_and(|end| end <= now) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
             return Err(Error::unauthenticated(UNKNOWN_TOKEN).with("reason", "session_expired"));
         }
         tx.enter(principal.tenant_id).await?;
@@ -114,14 +119,22 @@ pub(crate) async fn bump_epoch(tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-async fn load(tx: &mut Tx, shown: &Shown, hash: &[u8; 32], epoch: i64) -> Result<Principal> {
+async fn load(
+    tx: &mut Tx,
+    vault: &Vault,
+    shown: &Shown,
+    hash: &[u8; 32],
+    now: Instant,
+    epoch: i64,
+) -> Result<Principal> {
     let found = match shown {
         Shown::LocalOwner => return local_owner(tx, epoch).await,
         Shown::Verified(verified) => return oauth::principal(tx, verified, epoch).await,
-        Shown::Token(token) if token::kind_of(token) == Some(TokenKind::ApiKey) => {
-            api_key(tx, By::Hash(hash), epoch).await?
-        }
-        Shown::Token(_) => session(tx, By::Hash(hash), epoch).await?,
+        Shown::Token(token) => match token::kind_of(token) {
+            Some(TokenKind::ApiKey) => api_key(tx, By::Hash(hash), epoch).await?,
+            Some(_) => session(tx, By::Hash(hash), epoch).await?,
+            None => web_token::principal(tx, vault, token, now, epoch).await?,
+        },
     };
     found.ok_or_else(|| Error::unauthenticated(UNKNOWN_TOKEN))
 }

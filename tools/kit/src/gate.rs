@@ -193,7 +193,7 @@ impl Bureau {
         // Boxed: it is large, seldom runs, and would be part of every future in which somebody might be looked up.
         let found = Box::pin(async {
             let mut tx = self.db.read().await?;
-            let principal = self.principals.find(&mut tx, shown, self.clock.now()).await;
+            let principal = self.principals.find(&mut tx, &self.vault, shown, self.clock.now()).await;
             tx.commit().await?;
             principal
         });

@@ -30,6 +30,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(18, "0018_calendar"),
     migration!(19, "0019_measurements"),
     migration!(20, "0020_messages"),
+    migration!(21, "0021_web_tokens"),
 ];
 
 #[cfg(test)]

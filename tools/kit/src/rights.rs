@@ -147,6 +147,16 @@ pub fn features_of(code: &str) -> Vec<String> {
     )
 }
 
+/// The features that both of two lists give.
+pub fn intersection(one: &[String], other: &[String]) -> Vec<String> {
+    let given_by = |list: &[String], feature: &String| list.iter().any(|grant| covers(grant, feature));
+    let mut both: Vec<String> = one.iter().filter(|feature| given_by(other, feature)).cloned().collect();
+    both.extend(other.iter().filter(|feature| given_by(one, feature)).cloned());
+    both.sort();
+    both.dedup();
+    both
+}
+
 /// Limits that a token carries. Every field is a limit; none of them can give anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Narrowing {
@@ -311,6 +321,19 @@ mod tests {
         ] {
             assert_eq!(covers(grant, feature), expected, "{grant} over {feature}");
         }
+    }
+
+    #[test]
+    fn an_intersection_gives_what_both_give() {
+        let list = |features: &[&str]| features.iter().map(|&feature| feature.to_owned()).collect::<Vec<_>>();
+        let both = intersection(
+            &list(&["organize.*", "contracts.view"]),
+            &list(&["organize.tasks.view", "contracts.*", "customers.*"]),
+        );
+        assert_eq!(both, ["contracts.view", "organize.tasks.view"]);
+        assert_eq!(intersection(&list(&["*"]), &list(&["contracts.*"])), ["contracts.*"]);
+        assert_eq!(intersection(&list(&["contracts.view"]), &list(&["contracts.view"])), ["contracts.view"]);
+        assert!(intersection(&list(&["contracts.*"]), &[]).is_empty());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::guards::{Guard, stands};
 use crate::registry::Entry;
-use crate::rights::{Credential, Narrowing, Principal};
+use crate::rights::{Credential, Narrowing, Principal, covers};
 
 impl Bureau {
     /// Whether a caller may use a tool under a selection: what `tools/list` shows.
@@ -34,7 +34,7 @@ impl Bureau {
         let Some(argument) = argument else {
             return match &call.shown {
                 Some(shown) => {
-                    let principal = self.principals.find(tx, shown, now).await?;
+                    let principal = self.principals.find(tx, &self.vault, shown, now).await?;
                     principal.check_address(call.origin.address)?;
                     Ok(principal)
                 }
@@ -48,10 +48,10 @@ impl Bureau {
                 )),
             };
         };
-        let named = self.principals.find(tx, &argument, now).await?;
+        let named = self.principals.find(tx, &self.vault, &argument, now).await?;
         named.check_address(call.origin.address)?;
         if let Some(shown) = &call.shown {
-            let connected = self.principals.find(tx, shown, now).await?;
+            let connected = self.principals.find(tx, &self.vault, shown, now).await?;
             connected.check_address(call.origin.address)?;
             if stands(Guard::SessionTokenOwner) && !may_act_as(&connected, &named) {
                 return Err(Error::unauthenticated(
@@ -80,8 +80,17 @@ fn may_act_as(connected: &Principal, named: &Principal) -> bool {
         Credential::LocalOwner => true,
         Credential::Nobody => false,
     };
+    // A JWT may be narrower than the web token it is signed with: what comes from a wider one of the same key is no child
+    // of it.
+    let is_within = match (&connected.narrowing.features, &named.narrowing.features) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(bounds), Some(features)) => {
+            features.iter().all(|feature| bounds.iter().any(|bound| covers(bound, feature)))
+        }
+    };
     // The same user with another token would be a way around what the connection's token was narrowed to.
-    minted
+    (minted && is_within)
         || (connected.narrowing == Narrowing::default()
             && connected.user_id.is_some()
             && connected.user_id == named.user_id)
