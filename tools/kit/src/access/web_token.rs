@@ -58,9 +58,22 @@ pub(super) fn is_jwt(token: &str) -> bool {
     header(token).is_some()
 }
 
-/// Whether this is a token that is signed with a secret: those of an OAuth issuer never are.
+/// What was signed, what it says, and the signature. Nothing of it is believed before the signature is good.
+fn parts(token: &str) -> Option<(&str, Claims, Vec<u8>)> {
+    let (message, signature) = token.rsplit_once('.')?;
+    let claims = URL_SAFE_NO_PAD.decode(message.split_once('.')?.1).ok()?;
+    Some((message, serde_json::from_slice(&claims).ok()?, URL_SAFE_NO_PAD.decode(signature).ok()?))
+}
+
+/// The web token that it says it is signed with.
+fn key_of(header: &Header, claims: &Claims) -> Option<Uuid> {
+    header.kid.as_deref().or(claims.iss.as_deref()).and_then(|id| Uuid::try_parse(id).ok())
+}
+
+/// Whether this says of itself that it is signed with a web token: no access token of an OAuth issuer does.
 pub fn is_signed(token: &str) -> bool {
-    header(token).is_some_and(|header| header.alg == ALGORITHM)
+    let header = header(token).filter(|header| header.alg == ALGORITHM);
+    header.zip(parts(token)).is_some_and(|(header, (_, claims, _))| key_of(&header, &claims).is_some())
 }
 
 /// Who shows a signed token: the key's holder, narrowed by the key and by the token.
@@ -84,14 +97,8 @@ pub(super) async fn principal(
     if header.crit.is_some() || !is_jwt {
         return Err(refused("it wants something that is not known here (typ, crit)"));
     }
-    let parts = token.rsplit_once('.').and_then(|(message, signature)| {
-        let claims = URL_SAFE_NO_PAD.decode(message.split_once('.')?.1).ok()?;
-        let claims: Claims = serde_json::from_slice(&claims).ok()?;
-        Some((message, claims, URL_SAFE_NO_PAD.decode(signature).ok()?))
-    });
-    let (message, claims, signature) = parts.ok_or_else(|| refused("its parts cannot be read"))?;
-    let named = header.kid.as_deref().or(claims.iss.as_deref()).and_then(|id| Uuid::try_parse(id).ok());
-    let key = named.ok_or_else(|| refused("neither kid nor iss is the id of a web token"))?;
+    let (message, claims, signature) = parts(token).ok_or_else(|| refused("its parts cannot be read"))?;
+    let key = key_of(&header, &claims).ok_or_else(|| refused("neither kid nor iss is the id of a web token"))?;
     let sql = Sql::with(
         "SELECT sealed_secret FROM api_keys WHERE id = $1 AND kind = $2 AND sealed_secret IS NOT NULL",
         [key.into(), WEB_TOKEN.into()],
