@@ -56,7 +56,7 @@ enum LogFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve MCP and JSON-RPC over HTTP.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Serve MCP over standard input and output, as an assistant starts it.
     Stdio(serve::StdioArgs),
     /// Carry out one tool call.
@@ -275,7 +275,7 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(args) => serve::serve(args).await,
+        Command::Serve(args) => serve::serve(*args).await,
         Command::Stdio(args) => serve::stdio(args).await,
         Command::Call(args) => call::call(args).await,
         Command::Tools(args) => call::tools(args),

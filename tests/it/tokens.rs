@@ -138,13 +138,13 @@ async fn issue(serving: &Serving, made: &mut Made, passwords: &[String]) {
         if number % 4 == 1 {
             parent = secret.clone();
         }
-        if number % 10 == 0 {
+        if number.is_multiple_of(10) {
             made.note(with, &secret, "session_list", json!({})).await;
             made.note(with, &owner, "session_list", json!({"_sessionToken": secret})).await;
             made.note(with, &owner, "me", json!({"_sessionToken": {"token": secret}})).await;
         }
         // Seldom, since whoever shows many bad tokens is made to wait.
-        if number % 100 == 0 {
+        if number.is_multiple_of(100) {
             made.note(with, &owner, "me", json!({"_sessionToken": damaged(&secret)})).await;
         }
     }
