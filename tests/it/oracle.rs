@@ -79,7 +79,7 @@ impl Held {
     /// Whether the right is held, whatever the token.
     pub fn gives(&self, right: &str) -> bool {
         let below = |place: &&str| right == *place || right.starts_with(&format!("{place}."));
-        let reserved = INSTALLATION.iter().any(|place| below(place));
+        let reserved = INSTALLATION.iter().any(below);
         self.super_admin || (!reserved && self.features.iter().any(|grant| gives(grant, right)))
     }
 }
