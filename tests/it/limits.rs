@@ -273,3 +273,41 @@ async fn who_is_limited_to_organizations_puts_records_into_no_other() {
     owner.ok("task_update", json!({"id": own, "organization_id": south})).await;
     assert_eq!(code(&limited, "task_show", json!({"id": own})).await, "not_found");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_people_elsewhere_do_not_exist_for_who_is_limited() {
+    let owner = Tester::new().await;
+    let (north, south) = (branch(&owner, "North").await, branch(&owner, "South").await);
+    let person = async |email: &str, home: Uuid| {
+        owner.ok("user_create", json!({"email": email, "role": "user", "organization_id": home})).await["id"].clone()
+    };
+    let admin = person("admin@example.com", north).await;
+    grant(&owner, &admin, &["*"], Some(&[north])).await;
+    let admin = with_key_of(&owner, &admin).await;
+    for (email, home, seen) in [("near@example.com", north, true), ("far@example.com", south, false)] {
+        let user = person(email, home).await;
+        grant(&owner, &user, &["organize.*"], Some(&[home])).await;
+        let key = owner.ok("api_key_create", json!({"name": "theirs", "user_id": user})).await;
+        let (below, _) = session(&owner.with_token(key["secret"].as_str().unwrap()), json!({})).await;
+        let session_id = owner.ok("session_list", json!({"user_id": user})).await["items"][0]["id"].clone();
+        for list in ["api_key_list", "session_list", "connection_list"] {
+            let listed = admin.ok(list, json!({})).await;
+            let named = listed["items"].as_array().unwrap().iter().any(|item| item["user_id"] == user);
+            assert_eq!(named, seen, "{list} for {email}: {listed}");
+        }
+        for (tool, arguments) in [
+            ("api_key_show", json!({"id": key["id"]})),
+            ("api_key_update", json!({"id": key["id"], "description": "x", "dry_run": true})),
+            ("api_key_delete", json!({"id": key["id"], "dry_run": true})),
+            ("session_revoke", json!({"id": session_id, "dry_run": true})),
+        ] {
+            let (answer, is_error) = admin.call(tool, arguments).await;
+            assert_eq!(is_error, !seen, "{tool} of {email}: {answer}");
+            assert!(seen || answer["code"] == "not_found", "{tool} of {email}: {answer}");
+        }
+        // Whoever may end a key ends all that came of it.
+        let able = if seen { &admin } else { &owner };
+        able.ok("api_key_delete", json!({"id": key["id"]})).await;
+        assert_eq!(code(&below, "session_list", json!({})).await, "unauthenticated", "{email}");
+    }
+}

@@ -89,6 +89,7 @@ pub(crate) static API_KEYS: Table = Table::new(
     ],
 )
 .tenant_wide()
+.seen(crate::reach::keys)
 .deciding_rights();
 
 /// A key to be made, whoever asks for it.
@@ -425,7 +426,7 @@ pub(crate) async fn end_made_by(ctx: &mut Ctx, ancestor: Uuid) -> Result<usize> 
 
 fn living(ctx: &Ctx) -> Sql {
     let now = ctx.now();
-    let mut sql = ctx.from(&API_KEYS);
+    let mut sql = ctx.from_tenant(&API_KEYS);
     sql.push(" AND (expires_at IS NULL OR expires_at > ").bind(now).push(")");
     sql
 }

@@ -103,7 +103,9 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Connections> {
             _ => false,
         };
         let same_user = whole_user && principal.user_id.is_some() && used.user_id == principal.user_id;
-        if !(all || own || made_from_own || same_user) {
+        // What is not among the records that the caller sees may be somebody's elsewhere.
+        let others = all && (record.is_some() || principal.organizations.is_none());
+        if !(others || own || made_from_own || same_user) {
             continue;
         }
         let text = |column: &str| record.map(|record| record.text(column).to_owned()).filter(|text| !text.is_empty());

@@ -37,6 +37,7 @@ mod passwords;
 mod permissions;
 mod person_link;
 mod profile;
+mod reach;
 mod role_write;
 mod roles;
 mod search_index;

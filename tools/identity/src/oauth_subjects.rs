@@ -15,6 +15,7 @@ pub(crate) static OAUTH_SUBJECTS: Table = Table::new(
 )
 .unnumbered()
 .tenant_wide()
+.seen(crate::reach::of_users)
 .deciding_rights();
 
 pub(crate) fn tools() -> Vec<Tool> {

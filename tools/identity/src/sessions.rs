@@ -96,6 +96,7 @@ pub(crate) static SESSIONS: Table = Table::new(
     ],
 )
 .tenant_wide()
+.seen(crate::reach::sessions)
 .deciding_rights();
 
 /// A session as tools answer it.
@@ -370,7 +371,7 @@ pub(crate) async fn end_descendants(ctx: &mut Ctx, ancestor: Uuid) -> Result<usi
     if !stands(Guard::Descendants) {
         return Ok(0);
     }
-    let mut sql = ctx.from(&SESSIONS);
+    let mut sql = ctx.from_tenant(&SESSIONS);
     sql.push(" AND revoked_at IS NULL AND CAST(ancestry AS TEXT) LIKE ")
         .bind(format!("%{ancestor}%"))
         .push(" ORDER BY id");
@@ -380,7 +381,7 @@ pub(crate) async fn end_descendants(ctx: &mut Ctx, ancestor: Uuid) -> Result<usi
 
 /// Ends the sessions limited to an organization that is about to go: without it they would be limited to nothing.
 pub(crate) async fn end_of_scope(ctx: &mut Ctx, organization: Uuid) -> Result<()> {
-    let mut sql = ctx.from(&SESSIONS);
+    let mut sql = ctx.from_tenant(&SESSIONS);
     sql.and_eq("organization_scope_id", organization).push(" AND revoked_at IS NULL ORDER BY id");
     end_all(ctx, &sql).await.map(drop)
 }

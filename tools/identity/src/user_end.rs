@@ -102,7 +102,7 @@ fn lost(row: &RowChange, is: impl Fn(&Map<String, Value>) -> bool) -> Option<Str
 
 /// Ends every session of a user at once.
 pub(crate) async fn end_sessions(ctx: &mut Ctx, user: Uuid) -> Result<usize> {
-    let mut sql = ctx.from(&sessions::SESSIONS);
+    let mut sql = ctx.from_tenant(&sessions::SESSIONS);
     sql.and_eq("user_id", user).push(" AND revoked_at IS NULL ORDER BY id");
     sessions::end_all(ctx, &sql).await
 }
@@ -115,7 +115,7 @@ pub(crate) async fn end_other_sessions(ctx: &mut Ctx, user: Uuid) -> Result<usiz
     if let Credential::Session(own) = principal.credential {
         kept.push(own);
     }
-    let mut sql = ctx.from(&sessions::SESSIONS);
+    let mut sql = ctx.from_tenant(&sessions::SESSIONS);
     sql.and_eq("user_id", user).push(" AND revoked_at IS NULL");
     for own in kept {
         sql.push(" AND id <> ").bind(own);

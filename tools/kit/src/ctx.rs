@@ -249,11 +249,15 @@ impl Ctx {
 
     fn scope(&self, table: &'static Table, sql: &mut Sql) {
         sql.push(" WHERE tenant_id = ").bind(self.principal.tenant_id);
-        let limited = table.in_organization && stands(Guard::OrganizationFilter);
-        if let (true, Some(organizations)) = (limited, &self.principal.organizations) {
+        let limit = self.principal.organizations.as_ref().filter(|_| stands(Guard::OrganizationFilter));
+        let Some(organizations) = limit else { return };
+        if table.in_organization {
             sql.push(" AND (organization_id IS NULL OR (TRUE")
                 .and_in("organization_id", organizations.iter().copied())
                 .push("))");
+        }
+        if let Some(seen) = table.seen {
+            seen(&self.principal, organizations, sql);
         }
     }
 

@@ -8,6 +8,8 @@ use uuid::Uuid;
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::id::Key;
+use crate::rights::Principal;
+use crate::sql::Sql;
 use crate::tool::BoxFuture;
 
 pub(crate) use column::shown;
@@ -67,6 +69,9 @@ pub struct RowWrite<'a> {
 /// still is what it was then, and completes nothing. [`Kept`] looks at the end of the call.
 pub type Guard = for<'a> fn(&'a mut Ctx, RowWrite<'a>) -> BoxFuture<'a, Result<()>>;
 
+/// Adds the condition by which somebody who is limited to these organizations sees rows, where no `organization_id` says it.
+pub type Seen = fn(&Principal, &[Uuid], &mut Sql);
+
 /// One table, with everything the kit must know of it.
 ///
 /// Beside the columns named here every table has `id`, `tenant_id`, `version`, `created_at`, `updated_at`;
@@ -85,6 +90,8 @@ pub struct Table {
     pub numbered: bool,
     /// Rows belong to an organization of the tenant, or to the whole tenant.
     pub in_organization: bool,
+    /// Which rows of a tenant-wide table somebody sees who is limited to some organizations; all of them when absent.
+    pub seen: Option<Seen>,
     /// Changes here change what someone may do: every cached right is forgotten.
     pub rights: bool,
     /// Column that names the record this one was merged into; references follow it.
@@ -107,6 +114,7 @@ impl Table {
             columns,
             numbered: true,
             in_organization: true,
+            seen: None,
             rights: false,
             merged_into: None,
             rule: None,
@@ -122,6 +130,11 @@ impl Table {
     /// Rows belong to the tenant as a whole.
     pub const fn tenant_wide(mut self) -> Self {
         self.in_organization = false;
+        self
+    }
+    /// Rows belong to the tenant as a whole, and yet not everybody who is limited to organizations sees them.
+    pub const fn seen(mut self, seen: Seen) -> Self {
+        self.seen = Some(seen);
         self
     }
     /// Rows decide rights.
