@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use bureau_kit::access::Shown;
+use bureau_kit::error::{Code, Error};
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::Deserialize;
 use serde_json::json;
@@ -59,11 +60,7 @@ impl Incoming<'_> {
         outcome.map_err(|refusal| match refusal {
             Refusal::Limited(limited) => limit_reached(id, &limited),
             Refusal::Unauthenticated => Box::new(unauthenticated(id, UNKNOWN_TOKEN)),
-            Refusal::Failed(cause) => {
-                let bureau = &self.app.server.bureau;
-                let cause = cause.reported("authentication", bureau.ids.next(bureau.clock.now()));
-                refused(StatusCode::INTERNAL_SERVER_ERROR, error(INTERNAL_ERROR, cause.message()))
-            }
+            Refusal::Failed(cause) => not_checked(self.app, cause, "authentication"),
         })
     }
 
@@ -75,6 +72,18 @@ impl Incoming<'_> {
             self.app.fairness.forget(shown);
         }
     }
+}
+
+/// A credential could not be checked: busy or unreachable databases are another try's chance, all else is a fault of ours.
+pub(super) fn not_checked(app: &super::App, cause: Error, what: &str) -> Refused {
+    let bureau = &app.server.bureau;
+    let cause = cause.reported(what, bureau.ids.next(bureau.clock.now()));
+    if cause.code() == Code::Internal {
+        return refused(StatusCode::INTERNAL_SERVER_ERROR, error(INTERNAL_ERROR, cause.message()));
+    }
+    let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, error(503, cause.message()));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// The account of a credential that was good before; or, for an address with too many failures, the refusal.

@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response as HttpResponse};
 use bureau_kit::access::Shown;
 use serde::Deserialize;
 
-use super::admission::known;
+use super::admission::{known, not_checked};
 use super::connection::Peer;
 use super::head::check_origin;
 use super::{App, Refused, refused};
 use crate::oauth::{Denied, OAuth, WRITE};
-use crate::rpc::{INTERNAL_ERROR, INVALID_REQUEST, Message, Response, error};
+use crate::rpc::{INVALID_REQUEST, Message, Response, error};
 
 /// The document of the whole server; those of its paths stand below.
 pub(super) const METADATA: &str = "/.well-known/oauth-protected-resource";
@@ -56,11 +56,7 @@ pub(super) async fn recognised(app: &App, shown: Option<Shown>, peer: Peer) -> R
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
             response
         }
-        Denied::Internal(cause) => {
-            let bureau = &app.server.bureau;
-            let cause = cause.reported("oauth", bureau.ids.next(bureau.clock.now()));
-            refused(StatusCode::INTERNAL_SERVER_ERROR, error(INTERNAL_ERROR, cause.message()))
-        }
+        Denied::Internal(cause) => not_checked(app, cause, "oauth"),
     })
 }
 

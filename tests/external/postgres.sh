@@ -44,7 +44,10 @@ start() {
 listen_addresses = '127.0.0.1'
 port = $port
 unix_socket_directories = '$dir'
-max_connections = 200
+max_connections = 400
+# What is kept here is kept for minutes: only the processes are killed, never the machine.
+fsync = off
+full_page_writes = off
 CONF
     as_postgres "$bin/pg_ctl" start --pgdata=data --log=server.log --wait --silent >&2 ||
         { cat server.log >&2; exit 1; }
