@@ -46,7 +46,7 @@ port = $port
 unix_socket_directories = '$dir'
 max_connections = 400
 # What is kept here is kept for minutes: only the processes are killed, never the machine.
-fsync = off
+synchronous_commit = off
 full_page_writes = off
 CONF
     as_postgres "$bin/pg_ctl" start --pgdata=data --log=server.log --wait --silent >&2 ||

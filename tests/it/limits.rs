@@ -270,6 +270,16 @@ async fn who_is_limited_to_organizations_puts_records_into_no_other() {
     });
     assert_eq!(limited.err("task_create", json!({"title": "Theirs", "organization_id": south})).await, outside);
     assert_eq!(limited.err("task_update", json!({"id": own, "organization_id": south})).await, outside);
+    let open = json!({
+        "code": "forbidden",
+        "message": "The record would be open to every organization, and you are not let into all of them. Name one of yours \
+                    as organization_id, or leave it out.",
+        "details": {"missing": "organization"},
+    });
+    assert_eq!(limited.err("task_update", json!({"id": own, "organization_id": null})).await, open);
+    for unnamed in [json!({"title": "Left out"}), json!({"title": "Null is left out", "organization_id": null})] {
+        assert_eq!(limited.ok("task_create", unnamed).await["organization_id"], json!(north));
+    }
     owner.ok("task_update", json!({"id": own, "organization_id": south})).await;
     assert_eq!(code(&limited, "task_show", json!({"id": own})).await, "not_found");
 }

@@ -63,6 +63,22 @@ async fn nobody_learns_whether_an_account_exists() {
         let expected = json!({"code": "forbidden", "message": WRONG, "details": {"reason": "bad_credentials"}});
         assert_eq!(refused, expected, "{email}");
     }
+    // Nor from how long the answer takes: a password is hashed for whoever it is. Without that the difference is a hundredfold.
+    let mut micros: [Vec<u128>; 3] = Default::default();
+    for _ in 0..5 {
+        let emails = ["anna@example.com", "nobody@example.com", "nopassword@example.com"];
+        for (email, micros) in emails.iter().zip(&mut micros) {
+            let start = std::time::Instant::now();
+            login(&owner, email, "Kuchnia2!").await.unwrap_err();
+            micros.push(start.elapsed().as_micros());
+        }
+    }
+    let [anna, nobody, passwordless] = micros.map(|mut all| {
+        all.sort_unstable();
+        all[2]
+    });
+    println!("median of a refused login: {anna} µs, without an account {nobody} µs, without a password {passwordless} µs");
+    assert!(nobody * 3 > anna && anna * 3 > nobody && passwordless * 3 > anna && anna * 3 > passwordless);
     // A new password ends the old one at once.
     owner.ok("user_update", json!({"id": user["id"], "password": "Inne-has1o"})).await;
     assert_eq!(login(&owner, "anna@example.com", PASSWORD).await.unwrap_err()["message"], WRONG);

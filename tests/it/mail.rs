@@ -27,15 +27,15 @@ enum Mood {
 }
 
 /// A mail server of one's own.
-struct Server {
-    port: u16,
+pub struct Server {
+    pub port: u16,
     mails: Arc<Mutex<Vec<String>>>,
     logins: Arc<Mutex<Vec<String>>>,
     mood: Arc<Mutex<Mood>>,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
@@ -57,7 +57,7 @@ impl Server {
         *self.mood.lock().unwrap() = mood;
     }
 
-    fn mails(&self) -> Vec<String> {
+    pub fn mails(&self) -> Vec<String> {
         self.mails.lock().unwrap().clone()
     }
 }
@@ -121,14 +121,25 @@ fn dispatcher(owner: &Tester, url: &str) -> Arc<Dispatcher> {
     Dispatcher::new(owner.bureau.clone(), vec![Arc::new(carrier)])
 }
 
-/// The text of a mail's plain part, decoded, and the token in it.
+fn unfolded(mail: &str) -> String {
+    mail.replace("=\r\n", "").replace("=3D", "=")
+}
+
+/// The token of the link in a mail.
+pub fn token_in(mail: &str) -> String {
+    let text = unfolded(mail);
+    let link = text.find("/console#").unwrap_or_else(|| panic!("no link in {text}"));
+    let (_, rest) = text[link..].split_once('=').unwrap();
+    let token: String = rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
+    assert!(token::kind_of(&token).is_some(), "{token} in {text}");
+    token
+}
+
+/// The text of an invitation's mail, decoded, and the token in it.
 fn plain(mail: &str) -> (String, String) {
-    let unfolded = mail.replace("=\r\n", "").replace("=3D", "=");
-    let start = unfolded.find("bui_").unwrap_or_else(|| panic!("no token in {unfolded}"));
-    let token: String =
-        unfolded[start..].chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
+    let token = token_in(mail);
     assert_eq!(token::kind_of(&token), Some(TokenKind::Invitation), "{token}");
-    (unfolded, token)
+    (unfolded(mail), token)
 }
 
 async fn stored_hash(owner: &Tester) -> Option<Vec<u8>> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bureau_kit::db::Location;
 use bureau_kit::id::Ids;
@@ -11,11 +12,15 @@ use bureau_kit::time::Clock;
 use bureau_kit::token;
 use serde_json::{Value, json};
 
-use crate::process::{Connection, Serving, bureau, call_message};
+use crate::mail::{Server, token_in};
+use crate::process::{Connection, Serving, bureau, call_message, soon};
 use crate::support::{TestDatabase, Tester};
+use crate::web_tokens::signed;
 
 /// Tokens made by each of the two servers, one for each form of the log.
 const TOKENS: usize = 500;
+/// The key that seals what must be known again: the secrets of webhooks and web tokens.
+const SECRET_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Every usable secret in some bytes: whatever is a well-formed token of any kind, and the known ones without their prefix, as
 /// text or as the hexadecimal digits that PostgreSQL shows of bytes.
@@ -74,6 +79,8 @@ impl Search {
 #[derive(Default)]
 struct Made {
     secrets: Vec<String>,
+    /// What was signed with web tokens.
+    signed: Vec<String>,
     answers: Vec<(String, String)>,
 }
 
@@ -124,27 +131,54 @@ async fn issue(serving: &Serving, made: &mut Made, passwords: &[String]) {
     let first = made.secrets.len();
     while made.secrets.len() < first + TOKENS {
         let number = made.secrets.len();
-        let secret = match number % 4 {
+        let secret = match number % 6 {
             0 => made.make(with, &owner, "api_key_create", json!({"name": format!("key {number}")}), "secret").await,
             1 => made.make(with, &owner, "session_create", json!({"label": "agent"}), "session_token").await,
             2 => made.make(with, &parent, "session_create", json!({"features": ["organize.*"]}), "session_token").await,
-            _ if number % 20 == 3 => {
-                let index = number / 20 % passwords.len();
+            3 => {
+                let mut web_token = json!({"name": format!("web {number}"), "kind": "web_token"});
+                web_token["privileges"] = json!(["tasks_read"]);
+                made.make(with, &owner, "api_key_create", web_token, "secret").await
+            }
+            4 if number % 12 == 4 || number < first + 6 => {
+                let webhook = json!({"url": "http://127.0.0.1:9/hook", "events": ["tag.create"]});
+                made.make(with, &owner, "webhook_create", webhook, "secret").await
+            }
+            4 => {
+                let id = serving.ok("webhook_list", json!({})).await["items"][0]["id"].clone();
+                let secret = made.make(with, &owner, "webhook_secret_rotate", json!({"id": id}), "secret").await;
+                made.note(with, &owner, "webhook_test", json!({"id": id})).await;
+                secret
+            }
+            _ if number % 30 == 5 => {
+                let index = number / 30 % passwords.len();
                 let login = json!({"email": format!("user{index}@example.com"), "password": passwords[index]});
                 made.make(with, &owner, "session_login", login, "token").await
             }
             _ => made.make(with, &owner, "ai_session_key_create", json!({}), "sessionToken").await,
         };
-        if number % 4 == 1 {
-            parent = secret.clone();
+        match number % 6 {
+            1 => parent = secret.clone(),
+            // What is signed with a web token is as good as a token, and is shown with every call.
+            3 => {
+                let now = Clock::System.now().micros() / 1_000_000;
+                let id = serving.ok("api_key_list", json!({"q": format!("web {number}")})).await["items"][0]["id"].clone();
+                let claims = json!({"iat": now, "exp": now + 3600, "n": number});
+                let jwt = signed(&secret, &json!({"alg": "HS256", "kid": id}), &claims);
+                let (answer, is_error) = with.call(&jwt, "task_list", json!({"page_size": 1})).await.unwrap();
+                assert!(!is_error, "{answer}");
+                made.signed.push(jwt);
+            }
+            _ => {}
         }
-        if number.is_multiple_of(10) {
+        // A web token only signs, and whoever shows bad tokens is made to wait.
+        let is_token = token::kind_of(&secret).is_some() && number % 6 != 3;
+        if is_token && number.is_multiple_of(10) {
             made.note(with, &secret, "session_list", json!({})).await;
             made.note(with, &owner, "session_list", json!({"_sessionToken": secret})).await;
             made.note(with, &owner, "me", json!({"_sessionToken": {"token": secret}})).await;
         }
-        // Seldom, since whoever shows many bad tokens is made to wait.
-        if number.is_multiple_of(100) {
+        if is_token && number.is_multiple_of(100) {
             made.note(with, &owner, "me", json!({"_sessionToken": damaged(&secret)})).await;
         }
     }
@@ -168,6 +202,37 @@ async fn issue(serving: &Serving, made: &mut Made, passwords: &[String]) {
     }
     let metrics = serving.connect().await.get("/metrics").await.unwrap();
     made.answers.push(("/metrics".into(), metrics.body));
+}
+
+/// Has new passwords and invitations sent by mail; the tokens in the mails, some of them used.
+async fn mail(serving: &Serving, made: &mut Made, server: &Server, users: usize) -> Vec<String> {
+    let mut connection = serving.connect().await;
+    let owner = serving.token.clone();
+    for number in 0..users {
+        made.note(
+            &mut connection,
+            &owner,
+            "password_reset_request",
+            json!({"email": format!("user{number}@example.com")}),
+        )
+        .await;
+        let email = format!("invited{number}@example.com");
+        let person = serving.ok("person_create", json!({"name": "Ewa Król", "primary_email": email})).await;
+        made.note(&mut connection, &owner, "person_invite", json!({"id": person["id"]})).await;
+    }
+    soon("the mails", async {
+        while server.mails().len() < 2 * users {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let tokens: Vec<String> = server.mails().iter().map(|mail| token_in(mail)).collect();
+    for token in tokens.iter().step_by(3) {
+        let accepted = json!({"token": token, "password": "weak"});
+        let tool = if token.starts_with("bup_") { "password_reset_confirm" } else { "invitation_accept" };
+        made.note(&mut connection, &owner, tool, accepted).await;
+    }
+    tokens
 }
 
 /// Every row of every table, as text.
@@ -205,18 +270,27 @@ async fn stored(database: &Arc<TestDatabase>) -> Vec<(String, Vec<u8>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_is_found_where_it_could_be_read_again() {
     let passwords: Vec<String> = (0..5).map(|number| format!("Hasło-{number}-Kuchnia!")).collect();
-    let (mut made, mut searched) = (Made::default(), 0);
+    let (mut made, mut mailed, mut searched) = (Made::default(), Vec::new(), 0);
     for format in ["text", "json"] {
         let database = Arc::new(TestDatabase::new().await);
-        let words = ["serve", "--listen", "127.0.0.1:0", "--log", "trace", "--log-format", format];
-        let mut serving = Serving::start(bureau(&database, &words), None).await;
+        let mails = Server::start().await;
+        let url = format!("smtp://127.0.0.1:{}", mails.port);
+        let words = [
+            "serve", "--listen", "127.0.0.1:0", "--log", "trace", "--log-format", format, "--smtp-url", &url, "--mail-from",
+            "bureau@example.com", "--webhook-allow", "127.0.0.0/8",
+        ];
+        let mut command = bureau(&database, &words);
+        command.env("BUREAU_SECRET_KEY", SECRET_KEY);
+        let mut serving = Serving::start(command, None).await;
         for (index, password) in passwords.iter().enumerate() {
             let user = json!({"email": format!("user{index}@example.com"), "password": password, "role": "user"});
             serving.ok("user_create", user).await;
         }
         issue(&serving, &mut made, &passwords).await;
-        let secrets = made.secrets.iter().chain(&passwords).chain(std::iter::once(&serving.token));
-        let search = Search::new(secrets);
+        mailed.extend(mail(&serving, &mut made, &mails, passwords.len()).await);
+        let key = SECRET_KEY.to_owned();
+        let secrets = made.secrets.iter().chain(&made.signed).chain(&mailed).chain(&passwords);
+        let search = Search::new(secrets.chain([&serving.token, &key]));
         // While it runs, what SQLite has not moved into its main file yet is there as well.
         for moment in ["running", "ended"] {
             for (place, bytes) in stored(&database).await {
@@ -238,9 +312,16 @@ async fn no_token_is_found_where_it_could_be_read_again() {
         }
     }
     let sorts = |prefix: &str| made.secrets.iter().filter(|secret| secret.starts_with(prefix)).count();
-    let (sessions, keys) = (sorts("bus_"), sorts("buk_"));
-    assert_eq!((made.secrets.len(), sessions + keys), (2 * TOKENS, 2 * TOKENS));
-    println!("{sessions} session tokens, {keys} API keys and {} passwords: none in {searched} bytes", passwords.len());
+    let (sessions, keys, webhooks) = (sorts("bus_"), sorts("buk_"), sorts("whsec_"));
+    assert_eq!((made.secrets.len(), sessions + keys + webhooks), (2 * TOKENS, 2 * TOKENS));
+    assert_eq!((made.signed.len() > TOKENS / 4, mailed.len()), (true, 4 * passwords.len()));
+    println!(
+        "{sessions} session tokens, {keys} API keys and web tokens, {} JWTs, {webhooks} secrets of webhooks, {} tokens in mails \
+         and {} passwords: none in {searched} bytes",
+        made.signed.len(),
+        mailed.len(),
+        passwords.len()
+    );
     // The search itself finds what is there, whole, without its prefix, and as digits.
     let secret = &made.secrets[0];
     let search = Search::new([secret]);

@@ -20,7 +20,7 @@ const UNKNOWN: &str =
     "This token is not valid: it is unknown, revoked or expired. Ask its owner for a new one (session_create).";
 
 /// A JWT with these parts, signed with the secret.
-fn signed(secret: &str, header: &Value, claims: &Value) -> String {
+pub fn signed(secret: &str, header: &Value, claims: &Value) -> String {
     let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
     let message = format!("{header}.{claims}");
     let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), message.as_bytes());

@@ -426,13 +426,15 @@ impl Ctx {
                 (None, None) => Val::Null,
             });
         }
-        let organization_id = match values.get("organization_id") {
+        let given = values.get("organization_id").filter(|_| table.in_organization);
+        let organization_id = match given {
             Some(Val::Id(organization)) => Some(*organization),
             Some(_) => None,
-            None => self.principal.organization_id,
+            None => self.own_organization().filter(|_| table.in_organization),
         };
-        let organization_id = organization_id.filter(|_| table.in_organization);
-        self.refuse_outside(organization_id)?;
+        if given.is_some() || organization_id.is_some() {
+            self.refuse_outside(organization_id)?;
+        }
         let record =
             Record { table, id, num, organization_id, version: 1, created_at: self.now, updated_at: self.now, cells };
         self.guarded(table, None, Some(&record)).await?;
@@ -454,19 +456,29 @@ impl Ctx {
         }
     }
 
-    /// Who is limited to some organizations puts records into no other.
+    /// Where a record belongs whose maker names no organization: the caller's own, or the only one it is let into.
+    fn own_organization(&self) -> Option<Uuid> {
+        let only = || match self.principal.organizations.as_deref() {
+            Some([only]) => Some(*only),
+            _ => None,
+        };
+        self.principal.organization_id.or_else(only)
+    }
+
+    /// Who is limited to some organizations puts records into no other, and opens none to the whole tenant.
     fn refuse_outside(&self, organization: Option<Uuid>) -> Result<()> {
         let Some(reach) = self.principal.organizations.as_ref().filter(|_| stands(Guard::RecordOrganization)) else {
             return Ok(());
         };
-        if organization.is_none_or(|id| reach.contains(&id)) {
+        if organization.is_some_and(|id| reach.contains(&id)) {
             return Ok(());
         }
-        Err(Error::forbidden(
-            "The record would belong to an organization that you are not let into. Name one of yours as organization_id, or \
-             leave it out.",
-        )
-        .with("missing", "organization"))
+        let whose = match organization {
+            Some(_) => "The record would belong to an organization that you are not let into.",
+            None => "The record would be open to every organization, and you are not let into all of them.",
+        };
+        Err(Error::forbidden(format!("{whose} Name one of yours as organization_id, or leave it out."))
+            .with("missing", "organization"))
     }
 
     /// Writes a row exactly as given. Also how undo and redo put rows back.
