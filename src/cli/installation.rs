@@ -5,6 +5,7 @@ use bureau_kit::installation::{Fact, SelfService};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::Failure;
 use crate::dns;
 
 #[derive(Debug, Args)]
@@ -40,6 +41,16 @@ enum Onboarding {
 }
 
 impl InstallationArgs {
+    /// Refuses what could never come about: whoever opens an account answers a mail first.
+    pub(super) fn check(&self, sends_mail: bool) -> Result<(), Failure> {
+        if matches!(self.onboarding, Onboarding::Verified) && !sends_mail {
+            return Err(Failure::usage(
+                "--onboarding needs a mail server: whoever opens an account answers a mail first. Add --smtp-url and --mail-from.",
+            ));
+        }
+        Ok(())
+    }
+
     /// Tells the tools what was decided.
     pub(super) fn apply(&self, bureau: &Bureau) {
         let installation = &bureau.installation;

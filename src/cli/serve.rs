@@ -109,6 +109,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let location = args.database.location()?;
     let (selection, list_all) = args.selection.selection()?;
     let provider = args.ai.provider()?;
+    args.installation.check(args.outside.sends_mail())?;
     let tls = match (args.tls_cert.clone(), args.tls_key.clone()) {
         (Some(certificate), Some(key)) => Some(http::Tls::load(certificate, key).map_err(Failure::start)?),
         _ => None,
@@ -133,6 +134,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
         configured("http", "tls", tls.is_some()),
         configured("http", "oauth_issuer", oauth.is_some()),
         configured("http", "metrics_open", args.metrics_open),
+        configured("mail", "smtp", args.outside.sends_mail()),
     ]);
     ai::provide(&bureau, provider);
     let fresh = founded.is_some();

@@ -9,7 +9,9 @@
 
 import { strict } from 'node:assert';
 import { createRequire } from 'node:module';
-import { mkdir } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 
 // The checks, counted.
@@ -57,6 +59,73 @@ async function ok(method, params, token) {
 const refusal = async (token) => (await rpc('resources/read', { uri: 'bureau://permissions' }, token)).error?.code;
 const taskTitle = async (id) => (await ok('task_show', { id })).title;
 
+/** A mail server that takes every mail and answers for the links in them. */
+async function postOffice() {
+    const mails = [];
+    const server = createServer((socket) => {
+        let rest = '';
+        let mail = null;
+        socket.write('220 test.example.com ESMTP\r\n');
+        socket.on('data', (data) => {
+            const lines = (rest + data).split('\r\n');
+            rest = lines.pop();
+            for (const line of lines) {
+                if (mail === null) {
+                    const word = line.split(/[ :]/)[0].toUpperCase();
+                    if (word === 'DATA') mail = [];
+                    socket.write({ DATA: '354 Go on\r\n', QUIT: '221 Bye\r\n' }[word] ?? '250 OK\r\n');
+                } else if (line === '.') {
+                    mails.push(mail.join('\r\n'));
+                    mail = null;
+                    socket.write('250 Queued\r\n');
+                } else mail.push(line);
+            }
+        });
+    });
+    await new Promise((done) => { server.listen(0, '127.0.0.1', done); });
+    /** Waits for the next mail to somebody, and takes it out. */
+    const link = async (to) => {
+        for (let tries = 0; tries < PATIENCE / 50; tries += 1) {
+            const index = mails.findIndex((mail) => mail.includes(`To: ${to}\r\n`) || mail.includes(`<${to}>`));
+            if (index >= 0) {
+                const [mail] = mails.splice(index, 1);
+                return /http[^\s"<>]*\/console#[\w=-]+/.exec(mail.replaceAll('=\r\n', '').replaceAll('=3D', '='))[0];
+            }
+            await new Promise((done) => { setTimeout(done, 50); });
+        }
+        return strict.fail(`no mail to ${to} came`);
+    };
+    return { port: server.address().port, link, close: () => server.close() };
+}
+
+/** A server beside the one that all stories share. */
+async function ownServer(words) {
+    const directory = await mkdtemp(`${tmpdir()}/bureau-console-`);
+    const { BUREAU_TOKEN, ...environment } = process.env;
+    const child = spawn(
+        process.env.BUREAU_BIN,
+        ['serve', '--listen', '127.0.0.1:0', '--database', `sqlite:${directory}/bureau.db`, ...words],
+        { env: environment, stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    let said = '';
+    const ready = new Promise((done, failed) => {
+        child.stdout.on('data', (data) => {
+            said += data;
+            const [, url] = /^Bureau serves (\S+)\/mcp/m.exec(said) ?? [];
+            const [token] = /bu[sk]_[0-9A-Za-z]{30,}/.exec(said) ?? [];
+            if (url && token) done({ url, token });
+        });
+        child.on('exit', (status) => failed(new Error(`the server ended with status ${status}: ${said}`)));
+    });
+    const { url, token } = await ready;
+    const end = async () => {
+        child.kill('SIGTERM');
+        await new Promise((done) => { child.on('exit', done); });
+        await rm(directory, { recursive: true });
+    };
+    return { url, token, end };
+}
+
 // --- The browser ---------------------------------------------------------------------------------------------------
 
 const browser = await chromium.launch({
@@ -73,13 +142,13 @@ const DESKTOP = { viewport: { width: 1280, height: 860 } };
 const PHONE = { viewport: { width: 375, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
 /** A person with a browser of their own. Statuses in `allowed` may come as answers: the browser logs them as errors. */
-async function person(look = DESKTOP, allowed = []) {
+async function person(look = DESKTOP, allowed = [], address = CONSOLE) {
     const context = await browser.newContext({ ...look, locale: 'en-GB', timezoneId: 'Europe/Warsaw' });
     context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
     page.on('request', (request) => {
         const url = request.url();
-        if (!url.startsWith(`${URL_BASE}/`) && !url.startsWith('data:')) faults.push(`a request to ${url}`);
+        if (!url.startsWith(`${new URL(address).origin}/`) && !url.startsWith('data:')) faults.push(`a request to ${url}`);
         if (url.includes('bus_') || url.includes('buk_')) faults.push('a token in an address');
     });
     page.on('pageerror', (error) => faults.push(`an error of the page: ${error.stack}`));
@@ -92,7 +161,7 @@ async function person(look = DESKTOP, allowed = []) {
             console.error(`policy violated: ${violatedDirective} by ${blockedURI}`);
         });
     });
-    await page.goto(CONSOLE);
+    await page.goto(address);
     return page;
 }
 
@@ -631,6 +700,79 @@ const stories = {
         for (const [url, why] of stopped) assert.match(why, /csp/i, `${url}: ${why}`);
         faults.length = 0;
         await page.context().close();
+    },
+
+    async 'the links in mails lead to what they are for, once'() {
+        const post = await postOffice();
+        const server = await ownServer(['--smtp-url', `smtp://127.0.0.1:${post.port}`, '--mail-from', 'bureau@example.com', '--onboarding']);
+        const at = (method, params, token = server.token) => fetch(`${server.url}/rpc`, {
+            method: 'POST',
+            headers: { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) },
+            body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+        }).then((response) => response.json()).then(({ result, error }) => {
+            strict.equal(error, undefined, JSON.stringify(error));
+            return result;
+        });
+        /** Opens the link that a mail to somebody holds. */
+        const opened = async (to, look) => {
+            const link = await post.link(to);
+            assert.ok(link.startsWith(`${server.url}/console#`), link);
+            const page = await person(look, [], link);
+            await page.getByRole('button', { name: /^(Set the password|Accept|Open the account)$/ }).waitFor();
+            return { link, page };
+        };
+        const signIn = async (page, email, password) => {
+            await page.getByLabel('E-mail').fill(email);
+            await page.getByLabel('Password').fill(password);
+            await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+            await page.getByRole('row', { name: /this console/ }).waitFor();
+        };
+
+        const { id } = await at('person_create', { name: 'Ewa Król', primary_email: 'ewa@example.org' });
+        await at('person_invite', { id });
+        const invited = await opened('ewa@example.org', PHONE);
+        assert.ok(await fits(invited.page));
+        await picture(invited.page, 'phone-invitation');
+        await invited.page.getByLabel('First name').fill('Ewa');
+        await invited.page.getByLabel('Last name').fill('Król');
+        // What is refused is told, and what was typed stays.
+        await invited.page.getByLabel('Password').fill('weak');
+        await invited.page.getByRole('button', { name: 'Accept' }).click();
+        await invited.page.getByRole('alert').filter({ hasText: 'needs at least 6 characters' }).waitFor();
+        assert.equal(await invited.page.getByLabel('First name').inputValue(), 'Ewa');
+        await invited.page.getByLabel('Password').fill('Kuchnia1!');
+        await invited.page.getByRole('button', { name: 'Accept' }).click();
+        await invited.page.getByText('Welcome. Sign in with your e-mail and the password you chose.').waitFor();
+        assert.equal(invited.page.url(), `${server.url}/console`, 'the token leaves the address');
+        await signIn(invited.page, 'ewa@example.org', 'Kuchnia1!');
+        await gone(invited.page);
+
+        await at('password_reset_request', { email: 'ewa@example.org' }, null);
+        const reset = await opened('ewa@example.org');
+        await picture(reset.page, 'password-reset');
+        await reset.page.getByLabel('Password').fill('Kuchnia2!');
+        await reset.page.getByLabel('Password').press('Enter');
+        await reset.page.getByText('Your password is set. Sign in with it.').waitFor();
+        await signIn(reset.page, 'ewa@example.org', 'Kuchnia2!');
+        // The link is spent.
+        const again = await person(DESKTOP, [], reset.link);
+        await again.getByLabel('Password').fill('Kuchnia3!');
+        await again.getByRole('button', { name: 'Set the password' }).click();
+        await again.getByRole('alert').filter({ hasText: /This link is not good any more|link/ }).waitFor();
+        await gone(again);
+        await gone(reset.page);
+
+        await at('onboarding_start', {
+            email: 'nowa@example.org', firstName: 'Nowa', lastName: 'Osoba', organizationName: 'Nowa Firma', password: 'Kuchnia1!',
+            confirmPassword: 'Kuchnia1!', termsAccepted: true,
+        }, null);
+        const begun = await opened('nowa@example.org');
+        await begun.page.getByRole('button', { name: 'Open the account' }).click();
+        await begun.page.getByText('Your account is open. Sign in with your e-mail and password.').waitFor();
+        await signIn(begun.page, 'nowa@example.org', 'Kuchnia1!');
+        await gone(begun.page);
+        await server.end();
+        post.close();
     },
 
     async 'a server that is gone is told, and tried again'() {

@@ -226,3 +226,14 @@ async fn lists_are_whole_however_long() {
     }
     assert_eq!(line.rows(&["user", "list"]).await.len(), 151);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_are_opened_by_mail_only_where_mail_goes_out() {
+    let database = TestDatabase::new().await;
+    let ended = ended(bureau(&database, &["serve", "--listen", "127.0.0.1:0", "--onboarding"])).await;
+    assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
+    assert_eq!(
+        ended.complaint(),
+        "--onboarding needs a mail server: whoever opens an account answers a mail first. Add --smtp-url and --mail-from."
+    );
+}
