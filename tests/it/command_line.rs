@@ -234,6 +234,6 @@ async fn accounts_are_opened_by_mail_only_where_mail_goes_out() {
     assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
     assert_eq!(
         ended.complaint(),
-        "--onboarding needs a mail server: whoever opens an account answers a mail first. Add --smtp-url and --mail-from."
+        "bureau: --onboarding needs a mail server: whoever opens an account answers a mail first. Add --smtp-url and --mail-from."
     );
 }

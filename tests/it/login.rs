@@ -77,7 +77,9 @@ async fn nobody_learns_whether_an_account_exists() {
         all.sort_unstable();
         all[2]
     });
-    println!("median of a refused login: {anna} µs, without an account {nobody} µs, without a password {passwordless} µs");
+    println!(
+        "median of a refused login: {anna} µs, without an account {nobody} µs, without a password {passwordless} µs"
+    );
     assert!(nobody * 3 > anna && anna * 3 > nobody && passwordless * 3 > anna && anna * 3 > passwordless);
     // A new password ends the old one at once.
     owner.ok("user_update", json!({"id": user["id"], "password": "Inne-has1o"})).await;

@@ -65,6 +65,7 @@ mod races;
 mod resources;
 mod routing;
 mod schemas;
+mod search;
 mod selection;
 mod serving;
 mod stdio;

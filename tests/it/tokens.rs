@@ -162,7 +162,8 @@ async fn issue(serving: &Serving, made: &mut Made, passwords: &[String]) {
             // What is signed with a web token is as good as a token, and is shown with every call.
             3 => {
                 let now = Clock::System.now().micros() / 1_000_000;
-                let id = serving.ok("api_key_list", json!({"q": format!("web {number}")})).await["items"][0]["id"].clone();
+                let id =
+                    serving.ok("api_key_list", json!({"q": format!("web {number}")})).await["items"][0]["id"].clone();
                 let claims = json!({"iat": now, "exp": now + 3600, "n": number});
                 let jwt = signed(&secret, &json!({"alg": "HS256", "kid": id}), &claims);
                 let (answer, is_error) = with.call(&jwt, "task_list", json!({"page_size": 1})).await.unwrap();
@@ -276,8 +277,19 @@ async fn no_token_is_found_where_it_could_be_read_again() {
         let mails = Server::start().await;
         let url = format!("smtp://127.0.0.1:{}", mails.port);
         let words = [
-            "serve", "--listen", "127.0.0.1:0", "--log", "trace", "--log-format", format, "--smtp-url", &url, "--mail-from",
-            "bureau@example.com", "--webhook-allow", "127.0.0.0/8",
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            "trace",
+            "--log-format",
+            format,
+            "--smtp-url",
+            &url,
+            "--mail-from",
+            "bureau@example.com",
+            "--webhook-allow",
+            "127.0.0.0/8",
         ];
         let mut command = bureau(&database, &words);
         command.env("BUREAU_SECRET_KEY", SECRET_KEY);

@@ -65,7 +65,7 @@ fn assignment_tools() -> Vec<Tool> {
         family::create("contract_worker_assignment_create", "contracts.change_krok7", &WORKER_ASSIGNMENTS)
             .title("Assign a worker to a contract")
             .about("Assign a worker (uzytkownik_id, see user_list) to a contract. Each worker once.")
-            .synonyms("fitter crew przypisz montażystę pracownika do umowy ekipa призначити монтажника на договір"),
+            .synonyms("fitter crew przydziel przypisz montażystę pracownika do umowy ekipa призначити монтажника на договір"),
         family::update("contract_worker_assignment_update", "contracts.change_krok7", &WORKER_ASSIGNMENTS)
             .title("Change a worker assignment")
             .about("Put another worker in the place of one assigned to a contract. Refused once the contract is settled.")

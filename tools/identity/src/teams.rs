@@ -33,7 +33,7 @@ pub(crate) fn tools() -> Vec<Tool> {
             .or_right("staff.view")
             .title("List my teams")
             .about("List the teams that you are a member of.")
-            .synonyms("own your moje zespoły мої команди"),
+            .synonyms("own your belong member należę moje zespoły мої команди належу"),
         Tool::read("team_find", VIEW, find)
             .or_right("staff.view")
             .title("Find a team")

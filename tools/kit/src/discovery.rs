@@ -141,13 +141,54 @@ async fn search(ctx: &mut Ctx, input: SearchInput) -> Result<SearchOutput> {
 pub(crate) struct SearchIndex {
     /// For each word: tools that have it, with the weight of the place.
     words: HashMap<String, Vec<(usize, f64)>>,
+    /// What each tool's score is taken times: less, the more words its name has.
+    plainness: Vec<f64>,
     tools: usize,
+}
+
+/// What people say for the verb at the end of a tool's name.
+const VERBS: &[(&str, &str)] = &[
+    ("create", "add new save register make set up dodaj utwórz załóż nowy nowa zapisz додай створи новий нова запиши"),
+    ("list", "show find look search which who pokaż znajdź wyszukaj lista jakie który покажи знайди список які хто"),
+    ("show", "see details pokaż zobacz szczegóły покажи подивись"),
+    ("update", "change edit correct fix zmień popraw edytuj зміни виправ онови"),
+    ("delete", "remove usuń skasuj видали прибери"),
+    ("assign", "put attach mark oznacz przypisz познач додай"),
+    ("merge", "join same duplicate połącz scal об'єднай"),
+];
+
+/// What people say for the words in tools' names.
+const NOUNS: &[(&str, &str)] = &[
+    ("person", "client customer contact lead klient kontrahent osoba kontakt клієнт замовник особа контакт"),
+    ("company", "client customer firm firma klient kontrahent фірма компанія клієнт"),
+    ("contract", "umowa договір договору угода"),
+    ("task", "zadanie завдання"),
+    ("tag", "label etykieta тег мітка"),
+    ("project", "projekt проєкт"),
+    ("team", "zespół команда"),
+    ("user", "employee account pracownik użytkownik працівник користувач"),
+    ("material", "goods stock towar materiał товар матеріал"),
+    ("warehouse", "magazyn склад"),
+    ("calendar", "appointment meeting kalendarz termin spotkanie календар зустріч"),
+    ("message", "wiadomość повідомлення"),
+    ("webhook", "notify website powiadom strona сповіщай сайт"),
+    ("deal", "szansa sprzedaż угода продаж"),
+    ("measurement", "pomiar замір"),
+    ("role", "rola роль"),
+    ("session", "sesja сеанс"),
+];
+
+/// What is said in place of the words of a tool's name.
+fn spoken(name: &str, table: &[(&str, &str)]) -> String {
+    let said = |word: &str| table.iter().find(|(known, _)| *known == word).map(|(_, words)| *words);
+    name.split('_').filter_map(said).collect::<Vec<_>>().join(" ")
 }
 
 /// Weight of a word by the place it stands in.
 const IN_NAME: f64 = 6.0;
 const IN_TITLE: f64 = 4.0;
 const IN_SYNONYMS: f64 = 4.0;
+const IN_VERBS: f64 = 2.5;
 const IN_ABOUT: f64 = 1.5;
 const IN_PARAMETERS: f64 = 0.6;
 
@@ -165,10 +206,13 @@ impl SearchIndex {
                 parameters.push(' ');
             }
             let mut weights: HashMap<String, f64> = HashMap::new();
+            let (nouns, verbs) = (spoken(tool.name, NOUNS), spoken(tool.name, VERBS));
             let places = [
                 (tool.name, IN_NAME),
                 (tool.title, IN_TITLE),
                 (tool.synonyms, IN_SYNONYMS),
+                (nouns.as_str(), IN_SYNONYMS),
+                (verbs.as_str(), IN_VERBS),
                 (tool.about.as_str(), IN_ABOUT),
                 (parameters.as_str(), IN_PARAMETERS),
             ];
@@ -183,7 +227,9 @@ impl SearchIndex {
                 words.entry(word).or_default().push((index, weight));
             }
         }
-        Self { words, tools: registry.entries().len() }
+        let parts = |entry: &Entry| entry.tool.name.matches('_').count() as f64;
+        let plainness = registry.entries().iter().map(|entry| 1.0 / (1.0 + 0.06 * parts(entry))).collect();
+        Self { words, plainness, tools: registry.entries().len() }
     }
 
     /// Tools that have any of the words, best first.
@@ -207,11 +253,17 @@ impl SearchIndex {
                 }
             };
             for (found, likeness) in meant {
-                let rarity = (1.0 + self.tools as f64 / found.len() as f64).ln();
+                // How often it is met, by where: a word of many descriptions may still name one tool.
+                let met: f64 = found.iter().map(|(_, weight)| weight / IN_NAME).sum();
+                let rarity = (1.0 + self.tools as f64 / met).ln();
                 for (index, weight) in found {
                     *scores.entry(*index).or_default() += weight * rarity * likeness;
                 }
             }
+        }
+        // Of tools that fit alike, the one with the plainer name is meant: a contract, not its text attachments.
+        for (index, score) in &mut scores {
+            *score *= self.plainness.get(*index).copied().unwrap_or(1.0);
         }
         let mut ranked: Vec<(usize, f64)> = scores.into_iter().collect();
         ranked.sort_by(|(one, first), (two, second)| second.total_cmp(first).then(one.cmp(two)));
@@ -223,8 +275,11 @@ impl SearchIndex {
 const FILLERS: &[&str] = &[
     "a", "an", "the", "of", "to", "for", "in", "on", "with", "and", "or", "is", "are", "be", "it", "its", "this",
     "that", "by", "as", "at", "from", "all", "my", "me", "i", "what", "how", "which", "am", "do", "does", "can",
-    "please", "want", "need", "when", "w", "z", "na", "do", "i", "o", "od", "po", "dla", "jak", "co", "sie", "mi",
-    "moje", "у", "в", "на", "з", "і", "та", "до", "для", "як", "що", "мої",
+    "please", "want", "need", "when", "up", "out", "into", "our", "we", "us", "he", "she", "they", "has", "have",
+    "had", "some", "there", "these", "those", "so", "not", "yet", "still", "t", "w", "we", "z", "ze", "na", "za", "do",
+    "i", "o", "od", "po", "dla", "jak", "co", "sie", "mi", "moje", "nam", "nas", "nasza", "jest", "sa", "mamy", "у",
+    "в", "на", "за", "по", "з", "із", "зі", "і", "та", "до", "для", "як", "що", "мої", "наш", "наша", "нас", "мене",
+    "мені", "є",
 ];
 
 /// Folded words cut to their stems, so that forms of one word meet: "contracts", "umowę", "завдання".

@@ -28,7 +28,7 @@ pub(crate) fn tools() -> Vec<Tool> {
                 "Create a task list: a sprint, milestone, cycle or plain list, of a project or on its own. Then put tasks \
                  on it with task_create or task_update (tasklist_id).",
             )
-            .synonyms("new sprint milestone nowa lista zadań dodaj створити список завдань спринт"),
+            .synonyms("new task list project sprint milestone nowa lista zadań dodaj створити список завдань спринт"),
         family::update("tasklist_update", MANAGE, &TASKLISTS)
             .title("Change a task list")
             .about("Change a task list: name, kind, team, status, dates, or closed. Its project can change while no tasks are on it.")

@@ -19,7 +19,7 @@ pub(crate) fn tools() -> Vec<Tool> {
                 "Record that one event took the place of another: the first books nobody any more. To move an event in one \
                  step, change its data with calendar_event_update instead.",
             )
-            .synonyms("link postponed replaced zapisz przełożenie terminu зафіксувати перенесення"),
+            .synonyms("link postponed replaced move appointment przełóż termin zapisz przełożenie terminu зафіксувати перенесення"),
         family::delete("calendar_reschedule_delete", "calendar.reschedules.manage", &RESCHEDULES)
             .title("Take back that an event was moved")
             .about(

@@ -17,7 +17,7 @@ pub(crate) fn tools() -> Vec<Tool> {
                 "List how much cash each person holds, and the company itself (uzytkownik_id null). Bank and card balances \
                  are in finance_stats_show (registers).",
             )
-            .synonyms("cash register till balance who has money kasa stan kasy gotówka ile w kasie saldo каса готівка залишок"),
+            .synonyms("cash register till balance who has money kasa stan kasy gotówka ile w kasie saldo каса готівка залишок скільки грошей у касі"),
     ]
 }
 

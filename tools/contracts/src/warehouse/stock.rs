@@ -25,7 +25,7 @@ pub(crate) fn tools() -> Vec<Tool> {
             .on(&MATERIALS)
             .title("Receive material into stock")
             .about("Receive pieces of a material into stock (PZ): its ilosc grows. A new material is material_create.")
-            .synonyms("goods receipt delivery add stock przyjmij dostawę przyjęcie towaru PZ na magazyn прийняти товар надходження"),
+            .synonyms("goods receipt arrived delivery add stock warehouse przyjmij dostawę przyjęcie towaru PZ na magazyn прийняти прийми товар на склад надходження"),
         Tool::action("stocktake_record", "warehouse.materials.manage", stocktake)
             .title("Record a stocktake")
             .about(
