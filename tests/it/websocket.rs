@@ -155,7 +155,8 @@ async fn what_is_no_message_ends_the_connection_with_a_reason() {
     let token = token(&site.tester);
     let close = async |message: Message| {
         let mut socket = Socket::of(site.address, &token).await;
-        socket.0.send(message).await.unwrap();
+        // The server may hang up before it has taken all of a message that is too long: what it says counts.
+        let _ = socket.0.send(message).await;
         socket.closed().await
     };
     assert_eq!(close(Message::binary(b"{}".to_vec())).await, (CloseCode::Unsupported, "Messages are text.".to_owned()));
