@@ -63,7 +63,7 @@ async fn nobody_learns_whether_an_account_exists() {
         let expected = json!({"code": "forbidden", "message": WRONG, "details": {"reason": "bad_credentials"}});
         assert_eq!(refused, expected, "{email}");
     }
-    // Nor from how long the answer takes: a password is hashed for whoever it is. Without that the difference is a hundredfold.
+    // Nor from how long the answer takes: a password is hashed for whoever it is, and next to that all else is short.
     let mut micros: [Vec<u128>; 3] = Default::default();
     for _ in 0..5 {
         let emails = ["anna@example.com", "nobody@example.com", "nopassword@example.com"];

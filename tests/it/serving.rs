@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bureau::http::{self, Limits, Options, Timeouts, Tls};
 use bureau::mcp::Server;
 use bureau_kit::access::Shown;
-use bureau_kit::db::Tx;
+use bureau_kit::db::{Location, Tx};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, crypto};
 use serde_json::{Value, json};
@@ -102,6 +102,31 @@ fn limited(answer: &Answer) -> (u16, String, u64) {
     );
     assert_eq!(error["code"], 429);
     (answer.status, error["message"].as_str().unwrap().to_owned(), wait)
+}
+
+/// As many as the pool of a process has.
+const CONNECTIONS: usize = 16;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_looked_up_for_want_of_a_connection_is_told_to_come_again() {
+    let here = Here::with(Options::default()).await;
+    if !matches!(here.tester.database.location, Location::Postgres(_)) {
+        eprintln!("only PostgreSQL has a pool of connections that can be used up");
+        return;
+    }
+    let mut held = Vec::new();
+    for _ in 0..CONNECTIONS {
+        held.push(here.tester.bureau.db.read().await.unwrap());
+    }
+    let ask = r#"{"jsonrpc":"2.0","id":1,"method":"me"}"#;
+    let answer = here.connect().await.post("/rpc", &here.token, ask).await.unwrap();
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:?}");
+    let why = "Every database connection is in use. Nothing was changed; try again in a moment.";
+    assert_eq!(answer.json()["error"], json!({"code": 503, "message": why}));
+    for tx in held {
+        tx.rollback().await.unwrap();
+    }
+    assert_eq!(here.connect().await.post("/rpc", &here.token, ask).await.unwrap().status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

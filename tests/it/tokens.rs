@@ -85,7 +85,7 @@ struct Made {
 }
 
 impl Made {
-    /// A call that makes a token, and the same call again under its key.
+    /// A call that makes a token, and the same call again under its key. What the first answered.
     async fn make(
         &mut self,
         with: &mut Connection,
@@ -93,7 +93,7 @@ impl Made {
         tool: &str,
         mut arguments: Value,
         field: &str,
-    ) -> String {
+    ) -> Value {
         let keyed = tool != "session_login";
         if keyed {
             arguments["idempotency_key"] = json!(format!("key {}", self.secrets.len()));
@@ -106,8 +106,8 @@ impl Made {
             assert_eq!(again["replayed"], true, "{again}");
             self.answers.push((format!("the repeated answer of {tool}"), again.to_string()));
         }
-        self.secrets.push(secret.clone());
-        secret
+        self.secrets.push(secret);
+        answer
     }
 
     async fn note(&mut self, with: &mut Connection, token: &str, tool: &str, arguments: Value) {
@@ -128,10 +128,11 @@ async fn issue(serving: &Serving, made: &mut Made, passwords: &[String]) {
     let mut connection = serving.connect().await;
     let with = &mut connection;
     let mut parent = owner.clone();
+    let mut webhook = Value::Null;
     let first = made.secrets.len();
     while made.secrets.len() < first + TOKENS {
         let number = made.secrets.len();
-        let secret = match number % 6 {
+        let answer = match number % 6 {
             0 => made.make(with, &owner, "api_key_create", json!({"name": format!("key {number}")}), "secret").await,
             1 => made.make(with, &owner, "session_create", json!({"label": "agent"}), "session_token").await,
             2 => made.make(with, &parent, "session_create", json!({"features": ["organize.*"]}), "session_token").await,
@@ -140,15 +141,16 @@ async fn issue(serving: &Serving, made: &mut Made, passwords: &[String]) {
                 web_token["privileges"] = json!(["tasks_read"]);
                 made.make(with, &owner, "api_key_create", web_token, "secret").await
             }
-            4 if number % 12 == 4 || number < first + 6 => {
-                let webhook = json!({"url": "http://127.0.0.1:9/hook", "events": ["tag.create"]});
-                made.make(with, &owner, "webhook_create", webhook, "secret").await
+            4 if number % 12 == 4 || webhook.is_null() => {
+                let arguments = json!({"url": "http://127.0.0.1:9/hook", "events": ["tag.create"]});
+                let answer = made.make(with, &owner, "webhook_create", arguments, "secret").await;
+                webhook = answer["id"].clone();
+                answer
             }
             4 => {
-                let id = serving.ok("webhook_list", json!({})).await["items"][0]["id"].clone();
-                let secret = made.make(with, &owner, "webhook_secret_rotate", json!({"id": id}), "secret").await;
-                made.note(with, &owner, "webhook_test", json!({"id": id})).await;
-                secret
+                let id = json!({"id": webhook});
+                made.note(with, &owner, "webhook_test", id.clone()).await;
+                made.make(with, &owner, "webhook_secret_rotate", id, "secret").await
             }
             _ if number % 30 == 5 => {
                 let index = number / 30 % passwords.len();
@@ -157,15 +159,14 @@ async fn issue(serving: &Serving, made: &mut Made, passwords: &[String]) {
             }
             _ => made.make(with, &owner, "ai_session_key_create", json!({}), "sessionToken").await,
         };
+        let secret = made.secrets[number].clone();
         match number % 6 {
             1 => parent = secret.clone(),
             // What is signed with a web token is as good as a token, and is shown with every call.
             3 => {
                 let now = Clock::System.now().micros() / 1_000_000;
-                let id =
-                    serving.ok("api_key_list", json!({"q": format!("web {number}")})).await["items"][0]["id"].clone();
                 let claims = json!({"iat": now, "exp": now + 3600, "n": number});
-                let jwt = signed(&secret, &json!({"alg": "HS256", "kid": id}), &claims);
+                let jwt = signed(&secret, &json!({"alg": "HS256", "kid": answer["id"]}), &claims);
                 let (answer, is_error) = with.call(&jwt, "task_list", json!({"page_size": 1})).await.unwrap();
                 assert!(!is_error, "{answer}");
                 made.signed.push(jwt);
@@ -210,13 +211,8 @@ async fn mail(serving: &Serving, made: &mut Made, server: &Server, users: usize)
     let mut connection = serving.connect().await;
     let owner = serving.token.clone();
     for number in 0..users {
-        made.note(
-            &mut connection,
-            &owner,
-            "password_reset_request",
-            json!({"email": format!("user{number}@example.com")}),
-        )
-        .await;
+        let forgetful = json!({"email": format!("user{number}@example.com")});
+        made.note(&mut connection, &owner, "password_reset_request", forgetful).await;
         let email = format!("invited{number}@example.com");
         let person = serving.ok("person_create", json!({"name": "Ewa Król", "primary_email": email})).await;
         made.note(&mut connection, &owner, "person_invite", json!({"id": person["id"]})).await;

@@ -143,13 +143,12 @@ pub(crate) struct SearchIndex {
     words: HashMap<String, Vec<(usize, f64)>>,
     /// What each tool's score is taken times: less, the more words its name has.
     plainness: Vec<f64>,
-    tools: usize,
 }
 
 /// What people say for the verb at the end of a tool's name.
 const VERBS: &[(&str, &str)] = &[
-    ("create", "add new save register make set up dodaj utwórz załóż nowy nowa zapisz додай створи новий нова запиши"),
-    ("list", "show find look search which who pokaż znajdź wyszukaj lista jakie który покажи знайди список які хто"),
+    ("create", "add new save register make dodaj utwórz załóż nowy nowa zapisz додай створи новий нова запиши"),
+    ("list", "show find look search who pokaż znajdź wyszukaj lista jakie który покажи знайди список які хто"),
     ("show", "see details pokaż zobacz szczegóły покажи подивись"),
     ("update", "change edit correct fix zmień popraw edytuj зміни виправ онови"),
     ("delete", "remove usuń skasuj видали прибери"),
@@ -191,6 +190,8 @@ const IN_SYNONYMS: f64 = 4.0;
 const IN_VERBS: f64 = 2.5;
 const IN_ABOUT: f64 = 1.5;
 const IN_PARAMETERS: f64 = 0.6;
+/// By how much each further word of a tool's name lowers its score.
+const PART_COSTS: f64 = 0.06;
 
 impl SearchIndex {
     fn new(registry: &Registry) -> Self {
@@ -228,8 +229,8 @@ impl SearchIndex {
             }
         }
         let parts = |entry: &Entry| entry.tool.name.matches('_').count() as f64;
-        let plainness = registry.entries().iter().map(|entry| 1.0 / (1.0 + 0.06 * parts(entry))).collect();
-        Self { words, plainness, tools: registry.entries().len() }
+        let plainness = registry.entries().iter().map(|entry| 1.0 / (1.0 + PART_COSTS * parts(entry))).collect();
+        Self { words, plainness }
     }
 
     /// Tools that have any of the words, best first.
@@ -255,7 +256,7 @@ impl SearchIndex {
             for (found, likeness) in meant {
                 // How often it is met, by where: a word of many descriptions may still name one tool.
                 let met: f64 = found.iter().map(|(_, weight)| weight / IN_NAME).sum();
-                let rarity = (1.0 + self.tools as f64 / met).ln();
+                let rarity = (1.0 + self.plainness.len() as f64 / met).ln();
                 for (index, weight) in found {
                     *scores.entry(*index).or_default() += weight * rarity * likeness;
                 }
@@ -271,15 +272,14 @@ impl SearchIndex {
     }
 }
 
-/// Words that say nothing about what is wanted.
+/// Words that say nothing about what is wanted, folded.
 const FILLERS: &[&str] = &[
     "a", "an", "the", "of", "to", "for", "in", "on", "with", "and", "or", "is", "are", "be", "it", "its", "this",
     "that", "by", "as", "at", "from", "all", "my", "me", "i", "what", "how", "which", "am", "do", "does", "can",
     "please", "want", "need", "when", "up", "out", "into", "our", "we", "us", "he", "she", "they", "has", "have",
-    "had", "some", "there", "these", "those", "so", "not", "yet", "still", "t", "w", "we", "z", "ze", "na", "za", "do",
-    "i", "o", "od", "po", "dla", "jak", "co", "sie", "mi", "moje", "nam", "nas", "nasza", "jest", "sa", "mamy", "у",
-    "в", "на", "за", "по", "з", "із", "зі", "і", "та", "до", "для", "як", "що", "мої", "наш", "наша", "нас", "мене",
-    "мені", "є",
+    "had", "some", "there", "these", "those", "so", "not", "yet", "still", "t", "w", "z", "ze", "na", "za", "o", "od",
+    "po", "dla", "jak", "co", "sie", "mi", "moje", "nam", "nas", "nasza", "jest", "sa", "mamy", "у", "в", "на", "за",
+    "по", "з", "із", "зі", "і", "та", "до", "для", "як", "що", "моі", "наш", "наша", "нас", "мене", "мені", "є",
 ];
 
 /// Folded words cut to their stems, so that forms of one word meet: "contracts", "umowę", "завдання".

@@ -48,7 +48,7 @@ pub(crate) fn tools() -> Vec<Tool> {
                 "Approve a transaction: it counts from now on if it waited, and is closed to change. Nobody approves what they \
                  recorded or changed themselves, or what is on their own name. transaction_list with oczekuje: true shows what waits.",
             )
-            .synonyms("accept confirm payment came in four eyes zatwierdź transakcję wpłatę akceptuj wydatek затвердити транзакцію підтвердити підтверди платіж"),
+            .synonyms("accept confirm payment came in four eyes zatwierdź transakcję wpłatę akceptuj wydatek zaakceptuj затвердити транзакцію підтвердити підтверди платіж"),
     ]
 }
 
