@@ -31,6 +31,8 @@ if (process.argv.length > 2) {
 }
 
 const { BUREAU_BIN, BUREAU_DATABASE, BUREAU_TOKEN, BUREAU_URL } = process.env;
+// The tools of one page of tools/list.
+const PAGE = 250;
 const installed = `${tmpdir()}/bureau-external/node/node_modules`;
 const require = createRequire(`${installed}/`);
 const named = (name) => {
@@ -467,8 +469,8 @@ for (const kind of ['stdio', 'http']) {
 for (const run of runs) {
     checks = 0;
     const client = await connect(run, {}, 'http', undefined, '?toolsets=all&output_schemas=1');
-    assert.equal((await client.listTools({ cursor: undefined })).nextCursor, undefined);
     const seen = await story(client, true);
+    assert.ok(seen.names.length > PAGE, 'everything comes in pages, and all of them are read');
     assert.deepEqual(first.names.filter((name) => !seen.names.includes(name)), []);
     await client.close();
     console.log(`ok: TypeScript ${run.name}, http, everything: ${checks} checks, ${seen.names.length} tools`);
