@@ -337,6 +337,7 @@ const stories = {
         await row.getByRole('link', { name: '2 actions' }).click();
         await page.getByText('Only what was done in session').waitFor();
         assert.ok(page.url().endsWith(`#/log?session_id=${session.id}`));
+        await page.locator('.actions-list li').first().waitFor();
         assert.equal(await page.locator('.actions-list li').count(), 2);
         await picture(page, 'session-log');
         await page.goBack();

@@ -8,11 +8,10 @@ export function openDialog(title, ...body) {
     const content = el('div', { class: 'dialog-body' }, body);
     const actions = el('div', { class: 'actions' });
     const dialog = el('dialog', { 'aria-labelledby': heading.id }, heading, content, actions);
-    const before = document.activeElement;
     dialog.addEventListener('close', () => {
         dialog.remove();
-        if (before?.isConnected) before.focus();
-        else document.getElementById('main').focus();
+        // The browser has given the focus back already, unless what had it is gone.
+        if (document.activeElement === document.body) document.getElementById('main').focus();
     });
     // A click beside the dialog closes it, as Esc does.
     dialog.addEventListener('click', (event) => {
