@@ -35,14 +35,11 @@ fn head(serving: &Serving, path: &str, lines: &str) -> String {
 /// Sends a head and then pieces of a body for as long as the server takes them. Status and body of what it says.
 async fn flooded(serving: &Serving, head: &str, piece: &[u8], pieces: usize) -> (u16, String) {
     let (mut reading, mut writing) = TcpStream::connect(serving.address).await.unwrap().into_split();
-    let (head, piece) = (head.to_owned(), piece.to_vec());
+    let (head, piece) = (head.as_bytes().to_vec(), piece.to_vec());
     let writer = tokio::spawn(async move {
-        // A server that refuses a head need not read all of it.
-        if writing.write_all(head.as_bytes()).await.is_err() {
-            return;
-        }
-        for _ in 0..pieces {
-            if writing.write_all(&piece).await.is_err() {
+        // A server that refuses need not read all of it, not even of the head.
+        for bytes in std::iter::once(&head).chain(std::iter::repeat_n(&piece, pieces)) {
+            if writing.write_all(bytes).await.is_err() {
                 return;
             }
         }
