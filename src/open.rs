@@ -61,7 +61,10 @@ fn request(tenant: &str, owner_email: &str, owner_name: &str) -> Founding {
     }
 }
 
-/// What every company begins with.
+/// What every company begins with. Adds only what is missing, so that older companies catch up by it too.
 fn seed(ctx: &mut Ctx) -> BoxFuture<'_, Result<()>> {
-    Box::pin(bureau_work::seed(ctx))
+    Box::pin(async move {
+        bureau_work::seed(ctx).await?;
+        bureau_crm::seed(ctx).await
+    })
 }

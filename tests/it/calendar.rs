@@ -90,7 +90,14 @@ async fn nothing_is_planned_on_a_blocked_day() {
     let eve = owner.ok("calendar_event_create", event(&me, "2026-12-24T22:00:00Z", "2026-12-25T00:00:00Z")).await;
     let later = json!({"id": eve["id"], "data": "2026-12-25T10:00:00Z"});
     assert_eq!(owner.err("calendar_event_update", later.clone()).await, refused);
+    let customer = owner.ok("person_create", json!({"name": "Łukasz Wójcik"})).await;
+    let contract =
+        owner.ok("contract_create", json!({"numer": "K/25", "typ": "kuchnia", "customer_id": customer["id"]})).await;
+    let install = |data: &str| json!({"contract_id": contract["id"], "data": data});
+    assert_eq!(owner.err("contract_installation_date_create", install("2026-12-25T08:00:00Z")).await, refused);
+    owner.ok("contract_installation_date_create", install("2026-12-24T08:00:00Z")).await;
     owner.ok("blocked_day_delete", json!({"id": blocked["id"]})).await;
+    owner.ok("contract_installation_date_create", install("2026-12-25T08:00:00Z")).await;
     let moved = owner.ok("calendar_event_update", later).await;
     assert_eq!(moved["koniec"], "2026-12-25T12:00:00Z", "it lasts as long as before");
 }

@@ -227,6 +227,7 @@ async fn a_company_from_before_catches_up_step_by_step() {
                 for statement in [
                     "DELETE FROM settings WHERE key = 'upgrade.version' AND tenant_id = ",
                     "DELETE FROM roles WHERE code = 'sprzedawca' AND tenant_id = ",
+                    "DELETE FROM task_statuses WHERE category = 'ready' AND tenant_id = ",
                     "UPDATE roles SET features = '[\"contracts.view\", \"own.feature\"]' WHERE code = 'user' AND tenant_id = ",
                 ] {
                     let mut sql = Sql::new(statement);
@@ -244,7 +245,7 @@ async fn a_company_from_before_catches_up_step_by_step() {
         "a new company has nothing to do"
     );
     let next = root.ok("upgrade_action_list", json!({"tenant_id": id})).await;
-    assert_eq!((&next["version"], &next["newest_version"]), (&json!(0), &json!(2)));
+    assert_eq!((&next["version"], &next["newest_version"]), (&json!(0), &json!(3)));
     assert_eq!(next["actions"].as_array().unwrap().len(), 1);
     assert_eq!(next["actions"][0]["id"], "builtin_roles");
     let early = root.err("upgrade_action_run", json!({"action_id": "search_text", "tenant_id": id})).await;
@@ -258,11 +259,18 @@ async fn a_company_from_before_catches_up_step_by_step() {
     assert!(features.contains("own.feature") && features.contains("groups.view"), "{features}");
     let again = root.ok("upgrade_action_run", json!({"action_id": "builtin_roles", "tenant_id": id})).await;
     assert_eq!((&again["status"], &again["version"]), (&json!("already_completed"), &json!(1)));
-    let last = root.ok("upgrade_action_run", json!({"actionId": "search_text", "tenantId": id})).await;
-    assert_eq!((&last["status"], &last["version"]), (&json!("completed"), &json!(2)));
+    let found = root.ok("upgrade_action_run", json!({"actionId": "search_text", "tenantId": id})).await;
+    assert_eq!((&found["status"], &found["version"]), (&json!("completed"), &json!(2)));
+    let last = root.ok("upgrade_action_run", json!({"action_id": "beginnings", "tenant_id": id})).await;
+    assert_eq!((&last["status"], &last["version"]), (&json!("completed"), &json!(3)));
+    let statuses = owner.ok("task_status_list", json!({})).await;
+    assert_eq!(statuses["total"], 4, "the missing one is there again, and no other twice: {statuses}");
     assert_eq!(root.ok("upgrade_action_list", json!({"tenant_id": id})).await["actions"], json!([]));
     let unknown = root.err("upgrade_action_run", json!({"action_id": "x"})).await;
-    assert_eq!(unknown["message"], "/action_id: there is no step `x`; expected one of builtin_roles, search_text");
+    assert_eq!(
+        unknown["message"],
+        "/action_id: there is no step `x`; expected one of builtin_roles, search_text, beginnings"
+    );
     assert_eq!(owner.err("upgrade_action_list", json!({})).await["code"], "forbidden");
 }
 

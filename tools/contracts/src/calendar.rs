@@ -11,7 +11,7 @@ mod reschedules;
 
 use bureau_kit::prelude::*;
 
-pub(crate) use blocked_days::BLOCKED_DAYS;
+pub(crate) use blocked_days::{BLOCKED_DAYS, refuse_blocked};
 pub(crate) use events::CALENDAR_EVENTS;
 pub(crate) use reschedules::RESCHEDULES;
 

@@ -1,8 +1,10 @@
 //! Step 7 of the sales form: who installs and when, what they must know, how their work was rated.
 
 use bureau_kit::prelude::*;
+use bureau_kit::value::FromVal as _;
 
 use crate::below::{cell, contract_id, guard, of_draft, refuse_second, rule};
+use crate::calendar::refuse_blocked;
 
 pub(crate) fn tools() -> Vec<Tool> {
     [note_tools(), rating_tools(), assignment_tools(), date_tools()].concat()
@@ -89,8 +91,8 @@ fn date_tools() -> Vec<Tool> {
         family::create("contract_installation_date_create", "contracts.create", &INSTALLATION_DATES)
             .title("Set an installation date")
             .about(
-                "Set a date on which the furniture of a contract is to be installed. A contract may have several. It cannot \
-                 be changed: delete it and set another.",
+                "Set a date on which the furniture of a contract is to be installed. A contract may have several. Refused on a \
+                 blocked day (blocked_day_list). It cannot be changed: delete it and set another.",
             )
             .synonyms("schedule fitting ustal termin montażu umowy zaplanuj montaż призначити дату монтажу договору"),
         family::delete("contract_installation_date_delete", "contracts.delete", &INSTALLATION_DATES)
@@ -170,5 +172,18 @@ pub(crate) static INSTALLATION_DATES: Table = Table::new(
     "When the furniture of a contract is to be installed.",
     &[contract_id("Contract to install."), Column::instant("data", "When.").required().range().sort()],
 )
-.rule(rule)
+.rule(date_rule)
 .guard(guard);
+
+fn date_rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let contract = of_draft(ctx, draft.before, draft.values).await?;
+        // Inferred: nothing is installed on a blocked day either (mercato.md).
+        match (draft.event, draft.values.get("data").and_then(Instant::from_val)) {
+            (Event::Create, Some(data)) => {
+                refuse_blocked(ctx, (data.date(), data.date()), contract.organization_id).await
+            }
+            _ => Ok(()),
+        }
+    })
+}

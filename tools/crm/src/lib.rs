@@ -22,6 +22,7 @@ mod party;
 mod person;
 mod related;
 mod reparent;
+mod seed;
 mod subject;
 mod tag;
 mod tag_link;
@@ -32,6 +33,7 @@ use bureau_kit::table::Table;
 use bureau_kit::tool::Tool;
 
 pub use party::add_party;
+pub use seed::seed;
 
 /// A person or a company. Store new ones with [`add_party`].
 #[derive(Debug)]

@@ -61,6 +61,13 @@ const STEPS: &[Step] = &[
         success: "All records are found by the present rule.",
         work: |ctx| Box::pin(refold(ctx)),
     },
+    Step {
+        id: "beginnings",
+        version: 3,
+        message: "Add what a new company begins with and this one lacks, such as dictionaries, a pipeline and lead sources.",
+        success: "The company has everything that a new one begins with.",
+        work: |ctx| Box::pin(begin(ctx)),
+    },
 ];
 
 fn newest() -> i64 {
@@ -242,6 +249,14 @@ async fn refold(ctx: &mut Ctx) -> Result<()> {
     Ok(())
 }
 
+/// What the groups above give to new tenants; they add only what is missing.
+async fn begin(ctx: &mut Ctx) -> Result<()> {
+    match ctx.bureau().installation.seed() {
+        Some(seed) => seed(ctx).await,
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +264,6 @@ mod tests {
     #[test]
     fn steps_are_numbered_in_order() {
         assert!(STEPS.iter().zip(1..).all(|(step, number)| step.version == number));
-        assert_eq!(newest(), 2);
+        assert_eq!(newest(), 3);
     }
 }

@@ -3,7 +3,6 @@
 use bureau_identity::Organization;
 use bureau_kit::prelude::*;
 
-use super::events::Slot;
 use crate::given;
 
 pub(crate) fn tools() -> Vec<Tool> {
@@ -84,9 +83,12 @@ async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Shown<BlockedDay>> 
     Ok(ctx.insert(&BLOCKED_DAYS, values).await?.into())
 }
 
-/// Refuses a slot that touches a blocked day of the organization, or of the whole tenant.
-pub(super) async fn refuse_blocked(ctx: &mut Ctx, slot: &Slot, organization: Option<Uuid>) -> Result<()> {
-    let (first, last) = slot.days();
+/// Refuses to plan something on days, both named included, of which one is blocked in the organization or the whole tenant.
+pub(crate) async fn refuse_blocked(
+    ctx: &mut Ctx,
+    (first, last): (Date, Date),
+    organization: Option<Uuid>,
+) -> Result<()> {
     let mut sql = ctx.select("dzien, powod", &BLOCKED_DAYS);
     sql.push(" AND dzien >= ").bind(first).push(" AND dzien <= ").bind(last);
     match organization {

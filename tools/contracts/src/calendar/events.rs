@@ -147,7 +147,7 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
 ///
 /// The worker is locked first, so that of two bookings at once the second waits, and finds the first.
 pub(super) async fn book(ctx: &mut Ctx, slot: &Slot, organization: Option<Uuid>, own: Option<Uuid>) -> Result<()> {
-    refuse_blocked(ctx, slot, organization).await?;
+    refuse_blocked(ctx, slot.days(), organization).await?;
     let worker = ctx.hold(User::TABLE, slot.worker).await?;
     // Also what the caller's organizations do not show: nobody is in two places at once.
     let mut sql =
