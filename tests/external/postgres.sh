@@ -48,6 +48,7 @@ max_connections = 400
 # What is kept here is kept for minutes: only the processes are killed, never the machine.
 synchronous_commit = off
 full_page_writes = off
+fsync = off
 CONF
     as_postgres "$bin/pg_ctl" start --pgdata=data --log=server.log --wait --silent >&2 ||
         { cat server.log >&2; exit 1; }

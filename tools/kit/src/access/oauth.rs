@@ -136,7 +136,7 @@ async fn to_link(tx: &mut Tx, verified: &Verified) -> Result<Option<Place>> {
     tx.enter_all().await?;
     match linked(tx, verified).await? {
         Some(_) => Ok(None),
-        None => matched(tx, verified).await.map(Some),
+        None => matched(tx, verified).await,
     }
 }
 
@@ -152,8 +152,8 @@ async fn linked(tx: &mut Tx, verified: &Verified) -> Result<Option<Place>> {
     one_place(tx, &sql).await
 }
 
-/// The one active user with the account's verified address.
-async fn matched(tx: &mut Tx, verified: &Verified) -> Result<Place> {
+/// The one active user with the account's verified address; none when the link was stored since it was looked for.
+async fn matched(tx: &mut Tx, verified: &Verified) -> Result<Option<Place>> {
     let email = verified.email.as_deref().and_then(|email| Email::parse(email).ok()).ok_or_else(|| {
         Error::unauthenticated(
             "The token names no verified e-mail address, by which your user could be found. Have the issuer verify the \
@@ -173,11 +173,13 @@ async fn matched(tx: &mut Tx, verified: &Verified) -> Result<Place> {
         ))
     })?;
     let taken = Sql::with(
-        "SELECT id FROM oauth_subjects WHERE tenant_id = $1 AND user_id = $2 AND issuer = $3",
+        "SELECT subject FROM oauth_subjects WHERE tenant_id = $1 AND user_id = $2 AND issuer = $3",
         [place.tenant_id.into(), place.user_id.into(), Val::Text(verified.issuer.clone())],
     );
-    if tx.query(&taken).await?.is_empty() {
-        return Ok(place);
+    let Some(link) = tx.query(&taken).await?.into_iter().next() else { return Ok(Some(place)) };
+    // On PostgreSQL each statement of a write sees what others have committed just now.
+    if link.get::<String>(0)? == verified.subject {
+        return Ok(None);
     }
     Err(Error::unauthenticated(format!(
         "The user with the e-mail address {email} belongs to another account at the issuer. If you are the same person with a \
