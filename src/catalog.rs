@@ -77,15 +77,12 @@ pub const CORE: &[&str] = &[
     "contract_balance_show",
     "contract_payment_method_create",
     "contract_settle",
-    "contract_stats_show",
     "user_list",
     "session_create",
-    "session_list",
     "session_revoke",
     "permission_explain",
     "action_log_list",
     "action_undo",
-    "action_redo",
 ];
 
 /// Everything about a tool, as `schemas/`, `bureau tools --json` and the documentation show it.

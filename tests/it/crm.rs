@@ -73,7 +73,7 @@ async fn a_person_is_added_changed_and_replaced() {
         "platform_user": null, "merged_into": null, "lifecycle_stage": "lead", "status": null, "source": null,
         "unique_id": "A-1", "description": null, "address": {}, "metadata": {"source": "fair"},
         "tags": [{"id": vip["id"], "num": 1, "name": "VIP", "slug": "vip", "color": "#888888"}],
-        "active": true, "is_contact": false, "is_client": false, "version": 1,
+        "active": true, "is_contact": false, "is_client": false, "next_interaction": null, "version": 1,
         "created_at": "2026-11-21T10:00:00Z", "updated_at": "2026-11-21T10:00:00Z",
     });
     assert_eq!(plain(person.clone(), &["id", "undo_token", "organization_id"]), expected);

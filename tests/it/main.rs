@@ -31,6 +31,7 @@ mod contract_steps;
 mod contracts;
 mod corpus;
 mod crm;
+mod customers;
 mod dialogue;
 mod dice;
 mod directory;

@@ -178,6 +178,8 @@ async fn lists_show_what_the_caller_may_read() {
             "bureau://domain/{id}",
             "bureau://company/{id}",
             "bureau://person/{id}",
+            "bureau://client_note/{id}",
+            "bureau://dictionary/{id}",
             "bureau://tag/{id}",
             "bureau://contract/{id}",
             "bureau://contract_balance/{id}",
@@ -443,7 +445,7 @@ async fn an_extension_adds_its_own() {
     let ask = async |method: &str, params: Value| asked_of(&server, &owner, STATELESS, method, params).await;
     for (method, member, count, last) in [
         ("resources/list", "resources", 4, "one"),
-        ("resources/templates/list", "resourceTemplates", 27, "book"),
+        ("resources/templates/list", "resourceTemplates", 29, "book"),
         ("prompts/list", "prompts", 7, "read_aloud"),
     ] {
         let listed = ask(method, json!({})).await.unwrap()[member].clone();

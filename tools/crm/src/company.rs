@@ -7,6 +7,7 @@ use crate::Party;
 use crate::form::{Form, Mode};
 use crate::json::{AnyJson, JsonList};
 use crate::list::{PartyQuery, party_list};
+use crate::next_interaction::{self, NextInteraction};
 use crate::party::{self, LifecycleStage, PARTIES, add_party, party_input};
 use crate::related::{self, Include, Related};
 use crate::subject::Subject;
@@ -88,6 +89,8 @@ struct Company {
     active: bool,
     /// Whether it is a client.
     is_client: bool,
+    /// When to contact it next, and why.
+    next_interaction: Option<NextInteraction>,
     /// Organization of your own tenant that the record belongs to; null is the whole tenant.
     organization_id: Option<String>,
     /// Grows with every change; see expected_version.
@@ -123,6 +126,7 @@ fn output(company: &Record, tags: Vec<TagRef>) -> Result<Company> {
         tags,
         active: company.flag("active"),
         is_client: company.flag("is_client"),
+        next_interaction: next_interaction::of(company)?,
         organization_id: company.organization_id.map(|id| id.to_string()),
         version: company.version,
         created_at: company.created_at,

@@ -37,6 +37,11 @@ impl Form {
             Patch::Absent if self.mode != Mode::Replace => return Ok(()),
             Patch::Absent | Patch::Clear => match column.default {
                 Some(default) => serde_json::from_str(default).map_err(Error::internal)?,
+                None if !column.nullable() => {
+                    let why = if matches!(given, Patch::Clear) { "cannot be cleared" } else { "is required" };
+                    self.wrong.push(FieldError::of(argument, why).expected(column.expected()));
+                    return Ok(());
+                }
                 None => {
                     self.values.set(column.name, Val::Null);
                     return Ok(());

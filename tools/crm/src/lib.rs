@@ -7,16 +7,25 @@
 
 mod activity;
 mod address;
+mod address_format;
 mod attachment;
+mod built_in_dictionary;
+mod client_note;
 mod company;
 mod contact;
+mod customer;
+mod customer_comment;
+mod customer_dictionary;
 mod deal;
+mod dictionary;
+mod dictionary_entry;
 mod form;
 mod invite;
 mod json;
 mod list;
 mod merge;
 mod names;
+mod next_interaction;
 mod note;
 mod party;
 mod person;
@@ -26,6 +35,7 @@ mod seed;
 mod subject;
 mod tag;
 mod tag_link;
+mod widgets;
 
 use bureau_kit::id::Kind;
 use bureau_kit::registry::Toolset;
@@ -34,6 +44,7 @@ use bureau_kit::tool::Tool;
 
 pub use party::add_party;
 pub use seed::seed;
+pub use widgets::{require_dashboards, widget_limit};
 
 /// A person or a company. Store new ones with [`add_party`].
 #[derive(Debug)]
@@ -105,6 +116,20 @@ impl Kind for Attachment {
     const TABLE: &'static Table = &attachment::ATTACHMENTS;
 }
 
+/// A list of values to choose from.
+#[derive(Debug)]
+pub struct Dictionary;
+impl Kind for Dictionary {
+    const TABLE: &'static Table = &dictionary::DICTIONARIES;
+}
+
+/// A value of a dictionary.
+#[derive(Debug)]
+pub struct DictionaryEntry;
+impl Kind for DictionaryEntry {
+    const TABLE: &'static Table = &dictionary_entry::DICTIONARY_ENTRIES;
+}
+
 /// Every table of this crate.
 pub const TABLES: &[&Table] = &[
     &contact::CONTACT_FOLDERS,
@@ -118,6 +143,8 @@ pub const TABLES: &[&Table] = &[
     &tag::TAGS,
     &tag_link::TAG_LINKS,
     &attachment::ATTACHMENTS,
+    &dictionary::DICTIONARIES,
+    &dictionary_entry::DICTIONARY_ENTRIES,
 ];
 
 /// The tools of this crate, but for those of Worksection.
@@ -126,8 +153,18 @@ pub fn toolsets() -> Vec<Toolset> {
     crm.extend(person::tools());
     crm.extend(invite::tools());
     crm.extend(merge::tools());
+    crm.extend(address::tools());
+    crm.extend(customer_comment::tools());
+    crm.extend(client_note::tools());
+    crm.extend(address_format::tools());
+    crm.extend(widgets::tools());
     vec![
         Toolset { name: "crm", about: "People and companies: customers, contacts, leads.", tools: crm },
+        Toolset {
+            name: "dictionaries",
+            about: "Lists of values to choose from: statuses, sources, kinds, currencies.",
+            tools: [dictionary::tools(), dictionary_entry::tools(), customer_dictionary::tools()].concat(),
+        },
         Toolset { name: "tags", about: "Labels for records of any kind.", tools: tag::tools() },
     ]
 }

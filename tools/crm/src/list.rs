@@ -35,6 +35,11 @@ pub(crate) struct PartyQuery {
     pub(crate) words: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) email: Option<String>,
+    pub(crate) email_starts_with: Option<String>,
+    pub(crate) email_contains: Option<String>,
+    pub(crate) has_email: Option<bool>,
+    pub(crate) has_phone: Option<bool>,
+    pub(crate) has_next_interaction: Option<bool>,
     pub(crate) lifecycle_stage: Option<LifecycleStage>,
     pub(crate) status: Option<String>,
     pub(crate) source: Option<String>,
@@ -69,6 +74,21 @@ macro_rules! party_list {
             $($(#[$first_meta])* $first: $first_type,)*
             /// Only with exactly this main e-mail.
             email: Option<String>,
+            /// Only with a main e-mail that begins so.
+            #[serde(alias = "emailStartsWith")]
+            email_starts_with: Option<String>,
+            /// Only with a main e-mail that contains this.
+            #[serde(alias = "emailContains")]
+            email_contains: Option<String>,
+            /// Only with, or only without a main e-mail.
+            #[serde(alias = "hasEmail")]
+            has_email: Option<bool>,
+            /// Only with, or only without a main telephone number.
+            #[serde(alias = "hasPhone")]
+            has_phone: Option<bool>,
+            /// Only with, or only without a next contact.
+            #[serde(alias = "hasNextInteraction")]
+            has_next_interaction: Option<bool>,
             /// Only at this stage.
             lifecycle_stage: Option<$crate::party::LifecycleStage>,
             /// Only with this status.
@@ -116,6 +136,11 @@ macro_rules! party_list {
                     words: self.q,
                     name: None,
                     email: self.email,
+                    email_starts_with: self.email_starts_with,
+                    email_contains: self.email_contains,
+                    has_email: self.has_email,
+                    has_phone: self.has_phone,
+                    has_next_interaction: self.has_next_interaction,
                     lifecycle_stage: self.lifecycle_stage,
                     status: self.status,
                     source: self.source,
@@ -180,6 +205,21 @@ impl PartyQuery {
         if let Some(active) = self.active {
             sql.and_eq("active", active);
         }
+        let present = [
+            (" AND primary_email_folded IS", self.has_email),
+            (" AND primary_phone IS", self.has_phone),
+            (" AND next_interaction_at IS", self.has_next_interaction),
+        ];
+        for (column, wanted) in present {
+            if let Some(wanted) = wanted {
+                sql.push(column).push(if wanted { " NOT NULL" } else { " NULL" });
+            }
+        }
+        for (text, start) in [(&self.email_starts_with, true), (&self.email_contains, false)] {
+            if let Some(text) = text {
+                sql.push(" AND primary_email_folded LIKE ").bind(email_pattern(text, start)).push(" ESCAPE '\\'");
+            }
+        }
         if let Some(from) = self.created_from {
             sql.push(" AND created_at >= ").bind(from);
         }
@@ -213,6 +253,19 @@ impl PartyQuery {
             sql.push(") OR (TRUE").and_in("t.num", nums).push(")))");
         }
     }
+}
+
+/// A `LIKE` pattern for addresses that begin with a text, or contain it; they are stored in lower case.
+fn email_pattern(text: &str, start: bool) -> String {
+    let mut pattern = String::from(if start { "" } else { "%" });
+    for letter in text.trim().to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 /// The UUID that a filter means. A number nobody has filters everything out, like a UUID nobody has.

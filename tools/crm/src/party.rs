@@ -10,6 +10,7 @@ use crate::Party;
 use crate::activity::leave_to_deals;
 use crate::form::{Form, Mode};
 use crate::json::{AnyJson, JsonList};
+use crate::next_interaction::{self, NextInteraction};
 use crate::tag;
 
 pub(crate) static PARTIES: Table = Table::new(
@@ -50,6 +51,11 @@ pub(crate) static PARTIES: Table = Table::new(
         Column::text("address2", "Second address.").max(500),
         Column::json("metadata", "Anything else.").default("{}"),
         Column::flag("active", "False once linked to a user or merged away.").default("true").filter(),
+        Column::instant("next_interaction_at", "When to contact it next."),
+        Column::text("next_interaction_name", "What for.").max(200),
+        Column::text("next_interaction_ref", "Id of what the contact comes from."),
+        Column::text("next_interaction_icon", "Icon of the contact."),
+        Column::color("next_interaction_color", "Colour of the contact."),
     ],
 )
 .merged_into("merged_into_id")
@@ -176,6 +182,7 @@ pub(crate) struct Shared {
     pub(crate) address: Patch<AnyJson>,
     pub(crate) metadata: Patch<AnyJson>,
     pub(crate) active: Option<bool>,
+    pub(crate) next_interaction: Patch<NextInteraction>,
     pub(crate) tags: Option<Vec<Id<crate::Tag>>>,
     pub(crate) organization_id: Patch<Key>,
 }
@@ -227,6 +234,10 @@ macro_rules! party_input {
             /// Whether it is in use.
             #[serde(default, alias = "is_active", alias = "isActive")]
             active: Option<bool>,
+            /// Next contact: {at, name, ref_id, icon, color}.
+            #[serde(default, alias = "nextInteraction")]
+            #[schemars(with = "Patch<AnyJson>")]
+            next_interaction: Patch<$crate::next_interaction::NextInteraction>,
             /// All its tags: others are taken off.
             #[serde(default)]
             tags: Option<Vec<Id<$crate::Tag>>>,
@@ -253,6 +264,7 @@ macro_rules! party_input {
                     address: take(&mut self.address),
                     metadata: take(&mut self.metadata),
                     active: take(&mut self.active),
+                    next_interaction: take(&mut self.next_interaction),
                     tags: take(&mut self.tags),
                     organization_id: take(&mut self.organization_id),
                 }
@@ -290,6 +302,7 @@ pub(crate) async fn fill(ctx: &mut Ctx, form: &mut Form, shared: Shared) -> Resu
         }
         cleared => put_reference(form, "owner_id", &cleared),
     }
+    next_interaction::fill(form, shared.next_interaction)?;
     set_organization(ctx, form, shared.organization_id).await?;
     let Some(tags) = shared.tags else { return Ok(None) };
     let mut ids = Vec::with_capacity(tags.len());

@@ -8,6 +8,7 @@ use crate::form::{Form, Mode};
 use crate::json::{AnyJson, JsonList};
 use crate::list::{PartyQuery, party_list};
 use crate::names::Names;
+use crate::next_interaction::{self, NextInteraction};
 use crate::party::{self, LifecycleStage, PARTIES, add_party, party_input};
 use crate::related::{self, Include, Related};
 use crate::subject::Subject;
@@ -40,7 +41,7 @@ pub(crate) fn tools() -> Vec<Tool> {
             .on(&PARTIES)
             .title("Change a person")
             .about("Change the given fields of a person and leave the rest; null clears a field. See person_replace to reset the rest.")
-            .synonyms("contact customer edit zmień edytuj osobę klienta змінити редагувати особу клієнта"),
+            .synonyms("contact customer edit correct e-mail zmień popraw edytuj osobę klienta adres e-mail змінити редагувати особу клієнта"),
         Tool::update("person_replace", "customers.people.manage", replace)
             .on(&PARTIES)
             .destructive()
@@ -119,6 +120,8 @@ pub(crate) struct Person {
     is_contact: bool,
     /// Whether the person is a client.
     is_client: bool,
+    /// When to contact it next, and why.
+    next_interaction: Option<NextInteraction>,
     /// Organization of your own tenant that the record belongs to; null is the whole tenant.
     organization_id: Option<String>,
     /// Grows with every change; see expected_version.
@@ -167,6 +170,7 @@ fn output(person: &Record, tags: Vec<TagRef>) -> Result<Person> {
         active: person.flag("active"),
         is_contact: person.flag("is_contact"),
         is_client: person.flag("is_client"),
+        next_interaction: next_interaction::of(person)?,
         organization_id: person.organization_id.map(|id| id.to_string()),
         version: person.version,
         created_at: person.created_at,

@@ -2,7 +2,9 @@
 
 use bureau_kit::prelude::*;
 
+use crate::built_in_dictionary;
+
 /// Gives a tenant what it begins with and lacks; what is there already stays as it is.
-pub async fn seed(_: &mut Ctx) -> Result<()> {
-    Ok(())
+pub async fn seed(ctx: &mut Ctx) -> Result<()> {
+    built_in_dictionary::seed(ctx).await
 }

@@ -79,7 +79,10 @@ const USER: &[&str] = &[
     "customers.contacts.*",
     "customers.people.manage",
     "customers.people.view",
+    "customers.widgets.*",
+    "dashboards.view",
     "departments.view",
+    "dictionaries.view",
     "finance.transfer",
     "groups.view",
     "messaging.*",
@@ -98,6 +101,10 @@ const CRM_VIEWER: &[&str] = &[
     "customers.contacts.view",
     "customers.deals.view",
     "customers.people.view",
+    "customers.pipelines.view",
+    "customers.widgets.*",
+    "dashboards.view",
+    "dictionaries.view",
 ];
 
 /// Everything but pipelines and inviting.
@@ -109,6 +116,10 @@ const CRM_USER: &[&str] = &[
     "customers.deals.*",
     "customers.people.manage",
     "customers.people.view",
+    "customers.pipelines.view",
+    "customers.widgets.*",
+    "dashboards.view",
+    "dictionaries.view",
 ];
 
 /// A salesperson of the furniture company: from the first visit to the printed contract, without settling it.
@@ -138,8 +149,13 @@ const SALES: &[&str] = &[
     "customers.companies.manage",
     "customers.companies.view",
     "customers.contacts.*",
+    "customers.deals.*",
     "customers.people.manage",
     "customers.people.view",
+    "customers.pipelines.view",
+    "customers.widgets.*",
+    "dashboards.view",
+    "dictionaries.view",
     "finance.transfer",
     "measurements.create",
     "measurements.edit",

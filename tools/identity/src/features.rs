@@ -36,6 +36,7 @@ const ASKED_INSIDE: &[(&str, &str)] = &[
     ("auth.acl.manage", "Manage who may do what"),
     ("auth.sessions.manage", "Manage everyone's sessions"),
     ("auth.sidebar.manage", "Arrange the menu for roles"),
+    ("dashboards.view", "See dashboards"),
 ];
 
 /// Modules whose name says little by itself.

@@ -75,6 +75,7 @@ pub use invitations::{Invitation, Invite, invite};
 pub use organizations::Organization;
 pub use roles::Role;
 pub use sessions::Session;
+pub use settings::{company_setting, set_company_setting};
 pub use teams::Team;
 pub use tenants::Tenant;
 pub use users::User;

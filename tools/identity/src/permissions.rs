@@ -21,7 +21,7 @@ pub(crate) fn tools() -> Vec<Tool> {
                  token, the toolsets switched on), and what to do. For yourself, or for a user, role, key or session; for those of others \
                  needs auth.acl.manage.",
             )
-            .synonyms("why forbidden access denied rights can i dlaczego brak uprawnień dostęp чому немає прав доступ"),
+            .synonyms("why forbidden can't cannot access denied rights can i dlaczego brak uprawnień dostęp чому немає прав доступ"),
     ]
 }
 

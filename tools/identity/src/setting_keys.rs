@@ -93,6 +93,13 @@ pub(crate) const KNOWN: &[Known] = &[
         false,
         "Days on which the company works.",
     ),
+    known(
+        "crm.address_format",
+        Kinds::Choice(&["line_first", "street_first"]),
+        "\"line_first\"",
+        false,
+        "How interfaces ask for addresses of customers: in free lines, or with street and number apart.",
+    ),
     known("crm.clients.per_page", PER_PAGE, "50", true, "Customers on a page."),
     known("crm.deals.view", Kinds::Choice(&["kanban", "table", "list"]), "\"kanban\"", true, "How deals are shown."),
     known(

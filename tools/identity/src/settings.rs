@@ -369,6 +369,17 @@ pub(crate) async fn stored_at(ctx: &mut Ctx, user: Option<Uuid>, key: &str) -> R
     }
 }
 
+/// What holds for the company under a key that there is.
+pub async fn company_setting(ctx: &mut Ctx, key: &str) -> Result<Value> {
+    Ok(Stored::of(ctx, None).await?.row(setting_keys::find(key)?)?.value.0)
+}
+
+/// Sets what holds for the company under a key that there is, for a tool that has checked the caller's right and the value.
+pub async fn set_company_setting(ctx: &mut Ctx, key: &str, value: Value) -> Result<()> {
+    let before = stored_at(ctx, None, key).await?;
+    store(ctx, before, None, key, Some(value)).await
+}
+
 /// What was set, of the company and of one user.
 struct Stored {
     company: Vec<Record>,

@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod comments;
+mod customer_todos;
 mod fill;
 mod find;
 mod given;
@@ -48,6 +49,7 @@ pub fn toolsets() -> Vec<Toolset> {
         tools: [
             tasks::tools(),
             todos::tools(),
+            customer_todos::tools(),
             comments::tools(),
             projects::tools(),
             tasklists::tools(),

@@ -1,0 +1,33 @@
+//! Who sees what hangs on people, companies and deals: whoever sees those.
+
+use bureau_kit::prelude::*;
+use bureau_kit::rights::Principal;
+
+use crate::deal::DEALS;
+use crate::party::PARTIES;
+
+/// Appends the condition that the subject of a row is a person, company or deal that the caller sees.
+pub(crate) fn and_seen(principal: &Principal, sql: &mut Sql) {
+    let Some(reach) = &principal.organizations else { return };
+    sql.push(" AND (subject_id IN (SELECT id FROM parties WHERE tenant_id = ").bind(principal.tenant_id);
+    within(reach, sql);
+    sql.push(") OR subject_id IN (SELECT id FROM deals WHERE tenant_id = ").bind(principal.tenant_id);
+    within(reach, sql);
+    sql.push("))");
+}
+
+fn within(reach: &[Uuid], sql: &mut Sql) {
+    sql.push(" AND (organization_id IS NULL OR (TRUE").and_in("organization_id", reach.iter().copied()).push("))");
+}
+
+/// Whether the caller sees the person, company or deal that a row hangs on. What hangs on anything else is not seen here.
+pub(crate) async fn sees_subject(ctx: &mut Ctx, row: &Record) -> Result<bool> {
+    let table = match row.text("subject_type") {
+        noun if noun == PARTIES.noun => &PARTIES,
+        noun if noun == DEALS.noun => &DEALS,
+        _ => return Ok(false),
+    };
+    let mut sql = ctx.select("1", table);
+    sql.and_eq("id", row.get::<Uuid>("subject_id")?);
+    ctx.exists(sql).await
+}
