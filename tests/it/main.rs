@@ -32,6 +32,7 @@ mod contracts;
 mod corpus;
 mod crm;
 mod customers;
+mod deals;
 mod dialogue;
 mod dice;
 mod directory;

@@ -17,11 +17,18 @@ mod customer;
 mod customer_comment;
 mod customer_dictionary;
 mod deal;
+mod deal_list;
+mod deal_move;
+mod deal_party;
+mod deal_status;
+mod deal_view;
+mod deal_write;
 mod dictionary;
 mod dictionary_entry;
 mod form;
 mod invite;
 mod json;
+mod lead_source;
 mod list;
 mod merge;
 mod names;
@@ -29,6 +36,8 @@ mod next_interaction;
 mod note;
 mod party;
 mod person;
+mod pipeline;
+mod pipeline_stage;
 mod related;
 mod reparent;
 mod seed;
@@ -130,12 +139,36 @@ impl Kind for DictionaryEntry {
     const TABLE: &'static Table = &dictionary_entry::DICTIONARY_ENTRIES;
 }
 
+/// A way by which deals are won.
+#[derive(Debug)]
+pub struct Pipeline;
+impl Kind for Pipeline {
+    const TABLE: &'static Table = &pipeline::PIPELINES;
+}
+
+/// A stage of a pipeline.
+#[derive(Debug)]
+pub struct PipelineStage;
+impl Kind for PipelineStage {
+    const TABLE: &'static Table = &pipeline_stage::PIPELINE_STAGES;
+}
+
+/// Where deals come from.
+#[derive(Debug)]
+pub struct LeadSource;
+impl Kind for LeadSource {
+    const TABLE: &'static Table = &lead_source::LEAD_SOURCES;
+}
+
 /// Every table of this crate.
 pub const TABLES: &[&Table] = &[
     &contact::CONTACT_FOLDERS,
     &party::PARTIES,
     &party::PARTY_METADATA_KEYS,
     &address::ADDRESSES,
+    &pipeline::PIPELINES,
+    &pipeline_stage::PIPELINE_STAGES,
+    &lead_source::LEAD_SOURCES,
     &deal::DEALS,
     &deal::DEAL_PARTIES,
     &note::NOTES,
@@ -160,6 +193,19 @@ pub fn toolsets() -> Vec<Toolset> {
     crm.extend(widgets::tools());
     vec![
         Toolset { name: "crm", about: "People and companies: customers, contacts, leads.", tools: crm },
+        Toolset {
+            name: "sales",
+            about: "Deals and activities, the pipelines and stages that deals pass through, and where they come from.",
+            tools: [
+                deal::tools(),
+                activity::tools(),
+                deal_status::tools(),
+                pipeline::tools(),
+                pipeline_stage::tools(),
+                lead_source::tools(),
+            ]
+            .concat(),
+        },
         Toolset {
             name: "dictionaries",
             about: "Lists of values to choose from: statuses, sources, kinds, currencies.",

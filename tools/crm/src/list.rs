@@ -236,23 +236,25 @@ impl PartyQuery {
             sql.push(" AND id IN (SELECT party_id FROM party_metadata_keys WHERE tenant_id = ").bind(tenant);
             sql.and_eq("name", key.as_str()).push(")");
         }
-        // An empty list is what callers send for no filter.
-        if let Some(tags) = self.tags.as_ref().filter(|tags| !tags.is_empty()) {
-            let (mut ids, mut nums) = (Vec::new(), Vec::new());
-            for tag in tags {
-                match tag.key() {
-                    Key::Uuid(id) => ids.push(id),
-                    Key::Num(num) => nums.push(num),
-                }
-            }
-            sql.push(
-                " AND id IN (SELECT l.subject_id FROM tag_links l JOIN tags t ON t.id = l.tag_id WHERE l.tenant_id = ",
-            );
-            sql.bind(tenant).push(" AND t.tenant_id = ").bind(tenant);
-            sql.and_eq("l.subject_type", "party").push(" AND ((TRUE").and_in("t.id", ids);
-            sql.push(") OR (TRUE").and_in("t.num", nums).push(")))");
+        and_tagged(sql, tenant, PARTIES.noun, self.tags.as_deref());
+    }
+}
+
+/// Appends the condition that a record has at least one of these tags.
+pub(crate) fn and_tagged(sql: &mut Sql, tenant: Uuid, noun: &'static str, tags: Option<&[Id<crate::Tag>]>) {
+    // An empty list is what callers send for no filter.
+    let Some(tags) = tags.filter(|tags| !tags.is_empty()) else { return };
+    let (mut ids, mut nums) = (Vec::new(), Vec::new());
+    for tag in tags {
+        match tag.key() {
+            Key::Uuid(id) => ids.push(id),
+            Key::Num(num) => nums.push(num),
         }
     }
+    sql.push(" AND id IN (SELECT l.subject_id FROM tag_links l JOIN tags t ON t.id = l.tag_id WHERE l.tenant_id = ");
+    sql.bind(tenant).push(" AND t.tenant_id = ").bind(tenant);
+    sql.and_eq("l.subject_type", noun).push(" AND ((TRUE").and_in("t.id", ids);
+    sql.push(") OR (TRUE").and_in("t.num", nums).push(")))");
 }
 
 /// A `LIKE` pattern for addresses that begin with a text, or contain it; they are stored in lower case.
@@ -269,7 +271,7 @@ fn email_pattern(text: &str, start: bool) -> String {
 }
 
 /// The UUID that a filter means. A number nobody has filters everything out, like a UUID nobody has.
-async fn key_of(ctx: &mut Ctx, table: &'static Table, key: Option<Key>) -> Result<Option<Uuid>> {
+pub(crate) async fn key_of(ctx: &mut Ctx, table: &'static Table, key: Option<Key>) -> Result<Option<Uuid>> {
     Ok(match key {
         None => None,
         Some(Key::Uuid(id)) => Some(id),

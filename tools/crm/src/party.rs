@@ -295,16 +295,31 @@ pub(crate) async fn fill(ctx: &mut Ctx, form: &mut Form, shared: Shared) -> Resu
     if let Some(active) = shared.active {
         form.set("active", active);
     }
-    match shared.owner {
+    put_owner(ctx, form, shared.owner).await?;
+    next_interaction::fill(form, shared.next_interaction)?;
+    set_organization(ctx, form, shared.organization_id).await?;
+    resolve_tags(ctx, form, shared.tags).await
+}
+
+/// Takes the user in charge into a form.
+pub(crate) async fn put_owner(ctx: &mut Ctx, form: &mut Form, owner: Patch<Id<User>>) -> Result<()> {
+    match owner {
         Patch::Set(owner) => {
             let found = active_member(ctx, owner.key()).await?;
             form.refer("owner", "owner_id", found);
         }
         cleared => put_reference(form, "owner_id", &cleared),
     }
-    next_interaction::fill(form, shared.next_interaction)?;
-    set_organization(ctx, form, shared.organization_id).await?;
-    let Some(tags) = shared.tags else { return Ok(None) };
+    Ok(())
+}
+
+/// The tags to set, where they were given.
+pub(crate) async fn resolve_tags(
+    ctx: &mut Ctx,
+    form: &mut Form,
+    tags: Option<Vec<Id<crate::Tag>>>,
+) -> Result<Option<Vec<Uuid>>> {
+    let Some(tags) = tags else { return Ok(None) };
     let mut ids = Vec::with_capacity(tags.len());
     for (index, tag) in tags.into_iter().enumerate() {
         match ctx.resolve(&tag::TAGS, tag.key()).await? {
@@ -339,7 +354,7 @@ async fn active_member(ctx: &mut Ctx, key: Key) -> Result<Result<Uuid, String>> 
 }
 
 /// The organization of the tenant that a record belongs to, within those that the caller may use.
-async fn set_organization(ctx: &mut Ctx, form: &mut Form, given: Patch<Key>) -> Result<()> {
+pub(crate) async fn set_organization(ctx: &mut Ctx, form: &mut Form, given: Patch<Key>) -> Result<()> {
     let (wanted, shown) = match given {
         Patch::Absent => return Ok(()),
         Patch::Clear => (None, "the whole tenant".to_owned()),

@@ -45,11 +45,12 @@ pub(crate) async fn move_references(
     Ok(())
 }
 
-/// Whether rows are nothing but links between records: two equal ones say the same, and one of them can go.
+/// Whether rows are nothing but links between records: two equal ones say the same, and one of them can go. Hidden columns,
+/// such as the place in a list, make no difference.
 fn is_link(table: &Table) -> bool {
     let links =
         |kind| matches!(kind, Type::Reference { .. } | Type::SubjectType | Type::SubjectId { .. } | Type::Choice(_));
-    !table.numbered && table.columns.iter().all(|column| links(column.kind))
+    !table.numbered && table.shown().all(|column| links(column.kind))
 }
 
 /// A link counts as what it leads to (a tag, a deal), anything else as itself.
@@ -65,7 +66,7 @@ fn counted_as(reference: &Reference) -> &'static str {
 async fn has_twin(ctx: &mut Ctx, reference: &Reference, row: &Record, to: Uuid) -> Result<bool> {
     let mut sql = Sql::new("SELECT 1 FROM ");
     sql.push(reference.table.name).push(" WHERE tenant_id = ").bind(ctx.tenant_id());
-    for (column, cell) in row.cells() {
+    for (column, cell) in row.cells().filter(|(column, _)| !column.hidden) {
         if column.name == reference.column {
             sql.and_eq(column.name, to);
         } else if cell.is_null() {

@@ -2,9 +2,11 @@
 
 use bureau_kit::prelude::*;
 
-use crate::built_in_dictionary;
+use crate::{built_in_dictionary, lead_source, pipeline};
 
 /// Gives a tenant what it begins with and lacks; what is there already stays as it is.
 pub async fn seed(ctx: &mut Ctx) -> Result<()> {
-    built_in_dictionary::seed(ctx).await
+    built_in_dictionary::seed(ctx).await?;
+    pipeline::seed(ctx).await?;
+    lead_source::seed(ctx).await
 }

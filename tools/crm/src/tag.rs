@@ -33,6 +33,13 @@ pub(crate) fn tools() -> Vec<Tool> {
             .title("Change a tag")
             .about("Rename a tag, or change its slug, colour or description. It stays on every record that has it.")
             .synonyms("label rename edit colour zmień nazwę tag etykieta змінити перейменувати тег"),
+        Tool::update("tag_replace", "organize.tags.manage", replace)
+            .or_right("customers.activities.manage")
+            .on(&TAGS)
+            .destructive()
+            .title("Replace a tag's data")
+            .about("Replace the data of a tag as a whole: colour and description go back to their defaults when left out. The slug stays unless given.")
+            .synonyms("label overwrite put zastąp tag etykieta замінити тег"),
         family::delete("tag_delete", "organize.tags.manage", &TAGS)
             .or_right("customers.activities.manage")
             .title("Delete a tag")
@@ -102,7 +109,7 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
         if let Some(name) = draft.values.text("name").map(str::to_owned) {
             refuse_taken(ctx, "name", &name, before).await?;
             if draft.event == Event::Create && !draft.values.has("slug") {
-                let slug = free_slug(ctx, &slug_of(&name)).await?;
+                let slug = free_slug(ctx, &slug_of(&name, "tag")).await?;
                 draft.values.set("slug", slug);
                 return Ok(());
             }
@@ -235,6 +242,40 @@ fn new_values(input: CreateInput) -> Result<Values> {
     form.put("color", "color", given(input.color))?;
     form.put("description", "description", given(input.description))?;
     form.finish()
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReplaceInput {
+    /// Tag to replace.
+    id: Id<Tag>,
+    /// Name, unique.
+    #[serde(alias = "label")]
+    #[schemars(length(max = 120))]
+    name: String,
+    /// Short name for addresses.
+    #[serde(default)]
+    #[schemars(length(max = 80))]
+    slug: Patch<String>,
+    /// Colour as #rrggbb; #888888 unless given.
+    #[serde(default)]
+    color: Patch<String>,
+    /// What it means.
+    #[serde(default)]
+    #[schemars(length(max = 4000))]
+    description: Patch<String>,
+}
+
+async fn replace(ctx: &mut Ctx, input: ReplaceInput) -> Result<TagOutput> {
+    let before = ctx.fetch(input.id).await?;
+    let mut form = Form::new(&TAGS, Mode::Replace);
+    form.put("name", "name", Patch::Set(input.name))?;
+    form.put("color", "color", input.color)?;
+    form.put("description", "description", input.description)?;
+    if input.slug != Patch::Absent {
+        form.put("slug", "slug", input.slug)?;
+    }
+    shown(&family::save(ctx, &before, form.finish()?).await?)
 }
 
 /// The record named by taggable_type and taggable_id, which belong together.

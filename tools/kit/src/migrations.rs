@@ -32,6 +32,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(20, "0020_messages"),
     migration!(21, "0021_web_tokens"),
     migration!(22, "0022_dictionaries"),
+    migration!(23, "0023_sales"),
 ];
 
 #[cfg(test)]
