@@ -71,7 +71,6 @@ pub const CORE: &[&str] = &[
     "person_merge",
     "company_list",
     "company_show",
-    "company_create",
     "contract_list",
     "contract_show",
     "contract_balance_show",

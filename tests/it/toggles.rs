@@ -126,7 +126,9 @@ async fn values_fit_their_toggle_and_toggles_are_for_who_runs_the_installation()
 async fn what_a_toggle_was_before_is_kept_and_goes_with_it_only_by_name() {
     let root = with_toggles().await;
     let other = root.other_tenant().await;
+    root.bureau.clock.advance_seconds(1);
     root.ok("feature_toggle_update", json!({"id": "greeting", "default_value": "Cześć", "category": "texts"})).await;
+    root.bureau.clock.advance_seconds(1);
     let unchanged = root.ok("feature_toggle_update", json!({"id": "greeting", "default_value": "Cześć"})).await;
     let set =
         json!({"toggle_id": "greeting", "is_override": true, "override_value": "Hej", "tenant_id": other.tenant_id});

@@ -182,7 +182,7 @@ async fn changes_are_told_to_those_who_may_read_them_and_to_nobody_else() {
     let unknown = all.ask(1, "changes_subscribe", json!({"kinds": ["task", "taks"]})).await;
     let message = unknown["error"]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("there is no kind `taks` whose changes are told; there are: api_key, ")
+        message.starts_with("there is no kind `taks` whose changes are told; there are: activity, api_key, ")
             && message.contains(", task, task_comment, "),
         "{message}"
     );

@@ -158,6 +158,11 @@ const FOUNDATION: &[(&str, &str)] = &[
     ),
     ("customer_comment_create", r#"{"entity_id": "$parties.1", "body": "Prosi o telefon po 16."}"#),
     ("client_note_create", r#"{"noteable_id": "$parties.1", "content": "Ma psa."}"#),
+    (
+        "client_create",
+        r#"{"name": "Hurt sp. z o.o.", "nip": "526-025-09-95", "external_id": "C-1", "app_code": "sklep"}"#,
+    ),
+    ("contact_create", r#"{"name": "Ola Hurt", "client_id": "$parties", "phone": "+48 500 600 700"}"#),
     ("pipeline_create", r#"{"name": "Biura"}"#),
     ("pipeline_stage_create", r#"{"pipeline": "$pipelines", "name": "Rozmowa"}"#),
     ("lead_source_create", r#"{"name": "Targi"}"#),

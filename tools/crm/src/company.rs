@@ -4,6 +4,7 @@ use bureau_identity::User;
 use bureau_kit::prelude::*;
 
 use crate::Party;
+use crate::duplicates;
 use crate::form::{Form, Mode};
 use crate::json::{AnyJson, JsonList};
 use crate::list::{PartyQuery, party_list};
@@ -77,6 +78,28 @@ struct Company {
     status: Option<String>,
     /// Where the contact came from.
     source: Option<String>,
+    /// Tax number (NIP).
+    nip: Option<String>,
+    /// REGON.
+    regon: Option<String>,
+    /// KRS.
+    krs: Option<String>,
+    /// Bank account (IBAN).
+    bank_account: Option<String>,
+    /// Name in the register.
+    legal_name: Option<String>,
+    /// Name of the brand.
+    brand_name: Option<String>,
+    /// Internet domain.
+    domain: Option<String>,
+    /// Web site.
+    website_url: Option<String>,
+    /// Industry.
+    industry: Option<String>,
+    /// Size.
+    size_bucket: Option<String>,
+    /// Revenue a year.
+    annual_revenue: Option<Money>,
     /// Description.
     description: Option<String>,
     /// Address.
@@ -99,6 +122,9 @@ struct Company {
     created_at: Instant,
     /// When it last changed.
     updated_at: Instant,
+    /// After company_create: UUIDs of active companies that are likely the same; see duplicate_list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    possible_duplicates: Option<Vec<String>>,
     /// What `include` asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     related: Option<Related>,
@@ -120,6 +146,17 @@ fn output(company: &Record, tags: Vec<TagRef>) -> Result<Company> {
         lifecycle_stage: company.get("lifecycle_stage")?,
         status: company.get("status")?,
         source: company.get("source")?,
+        nip: company.get("nip")?,
+        regon: company.get("regon")?,
+        krs: company.get("krs")?,
+        bank_account: company.get("bank_account")?,
+        legal_name: company.get("legal_name")?,
+        brand_name: company.get("brand_name")?,
+        domain: company.get("domain")?,
+        website_url: company.get("website_url")?,
+        industry: company.get("industry")?,
+        size_bucket: company.get("size_bucket")?,
+        annual_revenue: company.get("annual_revenue")?,
         description: company.get("description")?,
         address: AnyJson(company.get("address")?),
         metadata: AnyJson(company.get("metadata")?),
@@ -131,6 +168,7 @@ fn output(company: &Record, tags: Vec<TagRef>) -> Result<Company> {
         version: company.version,
         created_at: company.created_at,
         updated_at: company.updated_at,
+        possible_duplicates: None,
         related: None,
     })
 }
@@ -171,7 +209,78 @@ async fn show(ctx: &mut Ctx, input: ShowInput) -> Result<Company> {
     Ok(Company { related, ..shown(ctx, &company).await? })
 }
 
-party_input! {
+/// An input of a company: its own fields, those of companies, and those that people and companies share.
+macro_rules! company_input {
+    (struct $name:ident { $($(#[$meta:meta])* $own:ident: $type:ty,)* }) => {
+        party_input! {
+            struct $name {
+                $($(#[$meta])* $own: $type,)*
+                /// Tax number (NIP).
+                #[serde(default)]
+                nip: Patch<String>,
+                /// REGON.
+                #[serde(default)]
+                regon: Patch<String>,
+                /// KRS.
+                #[serde(default)]
+                krs: Patch<String>,
+                /// Bank account (IBAN).
+                #[serde(default)]
+                bank_account: Patch<String>,
+                /// Name in the register.
+                #[serde(default, alias = "legalName")]
+                legal_name: Patch<String>,
+                /// Name of the brand.
+                #[serde(default, alias = "brandName")]
+                brand_name: Patch<String>,
+                /// Internet domain.
+                #[serde(default)]
+                domain: Patch<String>,
+                /// Web site.
+                #[serde(default, alias = "websiteUrl", alias = "www")]
+                website_url: Patch<String>,
+                /// Industry.
+                #[serde(default)]
+                industry: Patch<String>,
+                /// Size, such as 10-49.
+                #[serde(default, alias = "sizeBucket")]
+                size_bucket: Patch<String>,
+                /// Revenue a year.
+                #[serde(default, alias = "annualRevenue")]
+                annual_revenue: Patch<Money>,
+                /// Whether it is a client.
+                #[serde(default)]
+                is_client: Patch<bool>,
+            }
+        }
+
+        impl $name {
+            /// Puts everything but the fields of its own into a form; answers the tags to set, where they were given.
+            async fn fill(mut self, ctx: &mut Ctx, form: &mut Form) -> Result<Option<Vec<Uuid>>> {
+                let shared = self.shared();
+                form.put("is_client", "is_client", self.is_client)?;
+                form.put("annual_revenue", "annual_revenue", self.annual_revenue)?;
+                for (name, given) in [
+                    ("nip", self.nip),
+                    ("regon", self.regon),
+                    ("krs", self.krs),
+                    ("bank_account", self.bank_account),
+                    ("legal_name", self.legal_name),
+                    ("brand_name", self.brand_name),
+                    ("domain", self.domain),
+                    ("website_url", self.website_url),
+                    ("industry", self.industry),
+                    ("size_bucket", self.size_bucket),
+                ] {
+                    form.put(name, name, given)?;
+                }
+                party::fill(ctx, form, shared).await
+            }
+        }
+    };
+}
+
+company_input! {
     struct CreateInput {
         /// Name, unique in the tenant.
         #[serde(alias = "display_name", alias = "displayName")]
@@ -180,7 +289,7 @@ party_input! {
     }
 }
 
-party_input! {
+company_input! {
     struct UpdateInput {
         /// UUID or number of the company.
         id: Id<Party>,
@@ -191,7 +300,7 @@ party_input! {
     }
 }
 
-party_input! {
+company_input! {
     struct ReplaceInput {
         /// UUID or number of the company.
         id: Id<Party>,
@@ -206,36 +315,33 @@ async fn create(ctx: &mut Ctx, mut input: CreateInput) -> Result<Company> {
     let mut form = Form::new(&PARTIES, Mode::Create);
     form.set("kind", "company");
     form.put("name", "display_name", Patch::Set(std::mem::take(&mut input.name)))?;
-    let tags = party::fill(ctx, &mut form, input.shared()).await?;
+    let tags = input.fill(ctx, &mut form).await?;
     let company = add_party(ctx, form.finish()?).await?;
     tag_link::set_given(ctx, Subject { noun: PARTIES.noun, id: company.id }, tags).await?;
-    shown(ctx, &company).await
+    let possible_duplicates = duplicates::hint(ctx, &company).await?;
+    Ok(Company { possible_duplicates, ..shown(ctx, &company).await? })
 }
 
 async fn update(ctx: &mut Ctx, mut input: UpdateInput) -> Result<Company> {
-    let shared = input.shared();
-    change(ctx, Mode::Update, input.id, input.name, shared).await
+    let before = party::fetch(ctx, input.id, "company").await?;
+    let mut form = Form::new(&PARTIES, Mode::Update);
+    if let Some(name) = input.name.take() {
+        form.put("name", "display_name", Patch::Set(name))?;
+    }
+    let tags = input.fill(ctx, &mut form).await?;
+    save(ctx, &before, form, tags).await
 }
 
 async fn replace(ctx: &mut Ctx, mut input: ReplaceInput) -> Result<Company> {
-    let shared = input.shared();
-    change(ctx, Mode::Replace, input.id, Some(input.name), shared).await
+    let before = party::fetch(ctx, input.id, "company").await?;
+    let mut form = Form::new(&PARTIES, Mode::Replace);
+    form.put("name", "display_name", Patch::Set(std::mem::take(&mut input.name)))?;
+    let tags = input.fill(ctx, &mut form).await?;
+    save(ctx, &before, form, tags).await
 }
 
-async fn change(
-    ctx: &mut Ctx,
-    mode: Mode,
-    id: Id<Party>,
-    name: Option<String>,
-    shared: party::Shared,
-) -> Result<Company> {
-    let before = party::fetch(ctx, id, "company").await?;
-    let mut form = Form::new(&PARTIES, mode);
-    if let Some(name) = name {
-        form.put("name", "display_name", Patch::Set(name))?;
-    }
-    let tags = party::fill(ctx, &mut form, shared).await?;
-    let company = party::change(ctx, &before, form.finish()?).await?;
+async fn save(ctx: &mut Ctx, before: &Record, form: Form, tags: Option<Vec<Uuid>>) -> Result<Company> {
+    let company = party::change(ctx, before, form.finish()?).await?;
     tag_link::set_given(ctx, Subject { noun: PARTIES.noun, id: company.id }, tags).await?;
     shown(ctx, &company).await
 }

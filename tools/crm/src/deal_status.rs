@@ -5,7 +5,7 @@ use bureau_kit::prelude::*;
 use crate::PipelineStage;
 use crate::form::{Form, Mode};
 use crate::pipeline::{MANAGE, PIPELINES, VIEW};
-use crate::pipeline_stage::{PIPELINE_STAGES, meant, of_pipeline, store};
+use crate::pipeline_stage::{PIPELINE_STAGES, meant, of_pipeline, page_of, store};
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -98,20 +98,19 @@ impl Status {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListInput {}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct Statuses {
-    /// The statuses, in order.
-    items: Vec<Status>,
-    /// How many there are.
-    total: usize,
+struct ListInput {
+    /// Page to show, from 1.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    page: Option<i64>,
+    /// Rows on a page, 50 unless given.
+    #[schemars(range(min = 1, max = 100))]
+    page_size: Option<i64>,
 }
 
-async fn list(ctx: &mut Ctx, _: ListInput) -> Result<Statuses> {
+async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Status>> {
     let pipeline = meant(ctx, None).await?;
-    let items: Vec<Status> = of_pipeline(ctx, pipeline).await?.iter().map(Status::of).collect::<Result<_>>()?;
-    Ok(Statuses { total: items.len(), items })
+    let wanted = page::Wanted { page: input.page, page_size: input.page_size };
+    page_of(ctx, pipeline, wanted).await?.try_map(|stage| Status::of(&stage))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -31,7 +31,10 @@ pub(crate) enum Order {
 /// What a list shows.
 #[derive(Debug, Default)]
 pub(crate) struct PartyQuery {
+    /// person or company; both when blank.
     pub(crate) kind: &'static str,
+    pub(crate) is_client: Option<bool>,
+    pub(crate) is_contact: Option<bool>,
     pub(crate) words: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) email: Option<String>,
@@ -133,6 +136,8 @@ macro_rules! party_list {
             fn query(self, kind: &'static str) -> $crate::list::PartyQuery {
                 $crate::list::PartyQuery {
                     kind,
+                    is_client: None,
+                    is_contact: None,
                     words: self.q,
                     name: None,
                     email: self.email,
@@ -185,7 +190,14 @@ impl PartyQuery {
     }
 
     fn filter(&self, tenant: Uuid, owner: Option<Uuid>, company: Option<Uuid>, sql: &mut Sql) {
-        sql.and_eq("kind", self.kind);
+        if !self.kind.is_empty() {
+            sql.and_eq("kind", self.kind);
+        }
+        for (column, wanted) in [("is_client", self.is_client), ("is_contact", self.is_contact)] {
+            if let Some(wanted) = wanted {
+                sql.and_eq(column, wanted);
+            }
+        }
         let texts = [
             ("primary_email_folded", self.email.as_ref().map(|email| email.trim().to_lowercase())),
             ("lifecycle_stage", self.lifecycle_stage.map(|stage| stage.as_str().to_owned())),

@@ -1,4 +1,4 @@
-//! Merging people: one of them stays, and everything that refers to the others goes over to it.
+//! Merging people, or companies: one of them stays, and everything that refers to the others goes over to it.
 
 use bureau_kit::prelude::*;
 
@@ -22,7 +22,31 @@ pub(crate) fn tools() -> Vec<Tool> {
                  Try it with dry_run.",
             )
             .synonyms("duplicates join deduplicate połącz scal duplikaty osoby klientów об'єднати дублікати людей"),
+        Tool::action("client_merge", "customers.people.manage", merge_clients)
+            .or_right("customers.companies.manage")
+            .on(&PARTIES)
+            .destructive()
+            .idempotent()
+            .title("Merge clients")
+            .about(
+                "Merge duplicates of a client into one: people into a person, or companies into a company. Contacts, deals, notes, \
+                 tasks, contracts and everything else of the duplicates goes to the one that stays; the duplicates become \
+                 inactive and stay readable. Try it with dry_run.",
+            )
+            .synonyms("duplicates join same company deduplicate połącz scal klientów firmy об'єднати клієнтів компанії"),
     ]
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ClientsInput {
+    /// The client who stays.
+    #[serde(alias = "target_id", alias = "primary_id")]
+    id: Id<Party>,
+    /// The clients to merge into it, one or more of the same kind.
+    #[serde(alias = "duplicate_ids")]
+    #[schemars(length(min = 1, max = 100))]
+    ids: Vec<Id<Party>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -47,23 +71,59 @@ struct MergeOutput {
 }
 
 async fn merge(ctx: &mut Ctx, input: MergeInput) -> Result<MergeOutput> {
-    if input.duplicate_ids.is_empty() || input.duplicate_ids.len() > LIMIT {
+    join(ctx, "duplicate_ids", "person", input.primary_id.key(), &input.duplicate_ids).await
+}
+
+async fn merge_clients(ctx: &mut Ctx, input: ClientsInput) -> Result<MergeOutput> {
+    let primary = input.id.key();
+    let kind = match kind_of(ctx, primary).await?.as_deref() {
+        Some("person") => "person",
+        Some(_) => "company",
+        None => return Err(Error::not_found("client", primary)),
+    };
+    let right = if kind == "person" { "customers.people.manage" } else { "customers.companies.manage" };
+    if !ctx.principal().may(&[right]) {
+        return Err(Error::forbidden(format!("Merging here needs the right {right}. Ask an administrator for it."))
+            .with("missing", right));
+    }
+    join(ctx, "ids", kind, primary, &input.ids).await
+}
+
+/// Whether a key names a person or a company.
+async fn kind_of(ctx: &mut Ctx, key: Key) -> Result<Option<String>> {
+    let mut sql = ctx.select("kind", &PARTIES);
+    match key {
+        Key::Uuid(id) => sql.and_eq("id", id),
+        Key::Num(num) => sql.and_eq("num", num),
+    };
+    ctx.rows(&sql).await?.first().map(|row| row.get(0)).transpose()
+}
+
+/// Merges duplicates of a kind into one that stays.
+async fn join(
+    ctx: &mut Ctx,
+    argument: &str,
+    kind: &'static str,
+    primary_key: Key,
+    duplicates: &[Id<Party>],
+) -> Result<MergeOutput> {
+    let plural = if kind == "person" { "people" } else { "companies" };
+    if duplicates.is_empty() || duplicates.len() > LIMIT {
         return Err(Error::invalid(
-            "/duplicate_ids",
-            format!("expected 1 to {LIMIT} people, got {}", input.duplicate_ids.len()),
+            format!("/{argument}"),
+            format!("expected 1 to {LIMIT} {plural}, got {}", duplicates.len()),
         ));
     }
-    let primary_key = input.primary_id.key();
-    let missing = || Error::not_found("person", primary_key);
-    let primary_id = person_id(ctx, primary_key).await?.ok_or_else(missing)?;
-    let mut duplicate_ids: Vec<Uuid> = Vec::with_capacity(input.duplicate_ids.len());
-    for (index, id) in input.duplicate_ids.iter().enumerate() {
-        let wrong = |message: String| Error::invalid(format!("/duplicate_ids/{index}"), message);
-        let id = person_id(ctx, id.key())
+    let missing = || Error::not_found(kind, primary_key);
+    let primary_id = id_of(ctx, kind, primary_key).await?.ok_or_else(missing)?;
+    let mut duplicate_ids: Vec<Uuid> = Vec::with_capacity(duplicates.len());
+    for (index, id) in duplicates.iter().enumerate() {
+        let wrong = |message: String| Error::invalid(format!("/{argument}/{index}"), message);
+        let id = id_of(ctx, kind, id.key())
             .await?
-            .ok_or_else(|| wrong(format!("there is no person {}; use person_list to find it", id.key())))?;
+            .ok_or_else(|| wrong(format!("there is no {kind} {}; use {kind}_list to find it", id.key())))?;
         if id == primary_id {
-            return Err(wrong("a person cannot be merged into itself; leave the primary out".into()));
+            return Err(wrong(format!("a {kind} cannot be merged into itself; leave the primary out")));
         }
         if !duplicate_ids.contains(&id) {
             duplicate_ids.push(id);
@@ -74,7 +134,7 @@ async fn merge(ctx: &mut Ctx, input: MergeInput) -> Result<MergeOutput> {
     let primary = person(primary_id)?;
     if let Some(into) = primary.id_of("merged_into_id") {
         return Err(Error::impossible_state(format!(
-            "The person {primary_key} was itself merged into {into}. Merge into that one."
+            "The {kind} {primary_key} was itself merged into {into}. Merge into that one."
         ))
         .with("merged_into", into.to_string()));
     }
@@ -82,9 +142,9 @@ async fn merge(ctx: &mut Ctx, input: MergeInput) -> Result<MergeOutput> {
     for id in &duplicate_ids {
         if let Some(into) = person(*id)?.id_of("merged_into_id").filter(|into| *into != primary_id) {
             return Err(Error::conflict(format!(
-                "The person {id} was already merged into {into}. Leave it out, or merge {into} instead."
+                "The {kind} {id} was already merged into {into}. Leave it out, or merge {into} instead."
             ))
-            .with("person_id", id.to_string())
+            .with(if kind == "person" { "person_id" } else { "company_id" }, id.to_string())
             .with("merged_into", into.to_string()));
         }
     }
@@ -106,14 +166,14 @@ async fn merge(ctx: &mut Ctx, input: MergeInput) -> Result<MergeOutput> {
     })
 }
 
-/// The id of a person, without a lock.
-async fn person_id(ctx: &mut Ctx, key: Key) -> Result<Option<Uuid>> {
+/// The id of a person or company, without a lock.
+async fn id_of(ctx: &mut Ctx, kind: &'static str, key: Key) -> Result<Option<Uuid>> {
     let mut sql = ctx.select("id", &PARTIES);
     match key {
         Key::Uuid(id) => sql.and_eq("id", id),
         Key::Num(num) => sql.and_eq("num", num),
     };
-    sql.and_eq("kind", "person");
+    sql.and_eq("kind", kind);
     ctx.rows(&sql).await?.first().map(|row| row.get(0)).transpose()
 }
 

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use bureau_identity::User;
+use bureau_kit::error::FieldError;
 use bureau_kit::prelude::*;
+use bureau_kit::registers::{Iban, Krs, Nip, Pesel, Regon};
 use bureau_kit::table::Type;
 
 use crate::Party;
 use crate::activity::leave_to_deals;
 use crate::form::{Form, Mode};
 use crate::json::{AnyJson, JsonList};
+use crate::match_keys;
 use crate::next_interaction::{self, NextInteraction};
 use crate::tag;
 
@@ -56,6 +59,34 @@ pub(crate) static PARTIES: Table = Table::new(
         Column::text("next_interaction_ref", "Id of what the contact comes from."),
         Column::text("next_interaction_icon", "Icon of the contact."),
         Column::color("next_interaction_color", "Colour of the contact."),
+        Column::text("nip", "Tax number (NIP).").max(40),
+        Column::text("regon", "Number in the register of businesses (REGON).").max(40),
+        Column::text("krs", "Number in the court register (KRS).").max(40),
+        Column::text("pesel", "Number of the person (PESEL).").max(40),
+        Column::text("bank_account", "Bank account (IBAN).").max(60),
+        Column::text("legal_name", "Name in the register."),
+        Column::text("brand_name", "Name of the brand."),
+        Column::text("domain", "Internet domain.").max(253),
+        Column::text("website_url", "Web site.").max(2000),
+        Column::text("industry", "Industry.").max(150),
+        Column::text("size_bucket", "Size, such as 10-49.").max(100),
+        Column::money("annual_revenue", "Revenue a year."),
+        Column::text("preferred_name", "How the person likes to be called.").max(120),
+        Column::text("department", "Department.").max(150),
+        Column::text("seniority", "Seniority.").max(100),
+        Column::text("timezone", "Time zone.").max(100),
+        Column::text("linked_in_url", "Page at LinkedIn.").max(2000),
+        Column::text("twitter_url", "Page at X.").max(2000),
+        Column::flag("is_supplier", "Whether it is a supplier."),
+        Column::count("discount", 0, 100, "Discount in per cent."),
+        Column::count("payment_period_days", 0, 3650, "Days it has for paying."),
+        Column::text("postal_code", "Post code.").max(30),
+        Column::text("delivery_address", "Address for deliveries.").max(500),
+        Column::text("app_code", "System that external_id is of.").max(64),
+        Column::text("external_id", "Id in another system, unique there.").max(128),
+        Column::text("name_key", "The name as duplicates are found by it.").default("\"\"").hidden(),
+        Column::text("phone_key", "The telephone number as duplicates are found by it.").default("\"\"").hidden(),
+        Column::text("phone_reversed", "The digits of the telephone number from the last on.").default("\"\"").hidden(),
     ],
 )
 .merged_into("merged_into_id")
@@ -103,7 +134,7 @@ async fn check(ctx: &mut Ctx, before: Option<&Record>, values: &mut Values) -> R
                 format!("there is already a company called {name}; find it with company_list, or choose another name"),
             ));
         }
-        values.set("name_folded", fold(&name)).set("display_name", name);
+        values.set("name_folded", fold(&name)).set("name_key", match_keys::of_name(&name)).set("display_name", name);
     } else if before.is_none() {
         return Err(Error::invalid("/name", "is required"));
     }
@@ -111,6 +142,12 @@ async fn check(ctx: &mut Ctx, before: Option<&Record>, values: &mut Values) -> R
         let folded = values.text("primary_email").map(str::to_lowercase);
         values.set("primary_email_folded", folded);
     }
+    if values.get("primary_phone").is_some() {
+        let phone = values.text("primary_phone").unwrap_or_default().to_owned();
+        values.set("phone_key", match_keys::of_phone(&phone)).set("phone_reversed", match_keys::reversed(&phone));
+    }
+    check_numbers(values)?;
+    check_external_id(ctx, before, values).await?;
     if let Some(unique_id) = values.text("unique_id").filter(|id| !id.is_empty()).map(str::to_owned)
         && taken(ctx, "unique_id", &unique_id, before, false).await?
     {
@@ -123,6 +160,60 @@ async fn check(ctx: &mut Ctx, before: Option<&Record>, values: &mut Values) -> R
             "This person was merged into {primary} and cannot be active again. Change that one, or undo the merge."
         )));
     }
+    Ok(())
+}
+
+/// Numbers of registers are kept as bare digits, and not at all where a digit is wrong.
+fn check_numbers(values: &mut Values) -> Result<()> {
+    type Reader = fn(&str) -> Result<String, String>;
+    let readers: [(&'static str, Reader); 5] = [
+        ("nip", |text| Nip::parse(text).map(|number| number.as_str().to_owned())),
+        ("regon", |text| Regon::parse(text).map(|number| number.as_str().to_owned())),
+        ("krs", |text| Krs::parse(text).map(|number| number.as_str().to_owned())),
+        ("pesel", |text| Pesel::parse(text).map(|number| number.as_str().to_owned())),
+        ("bank_account", |text| Iban::parse(text).map(|number| number.as_str().to_owned())),
+    ];
+    let mut wrong = Vec::new();
+    for (name, read) in readers {
+        let Some(text) = values.text(name).filter(|text| !text.is_empty()) else { continue };
+        match read(text) {
+            Ok(number) => _ = values.set(name, number),
+            Err(message) => wrong.push(FieldError::of(name, message)),
+        }
+    }
+    if let Some(domain) = values.text("domain").map(str::to_lowercase) {
+        values.set("domain", domain);
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_fields(wrong)) }
+}
+
+/// An id in another system is of one person or company, whatever organization it is in.
+async fn check_external_id(ctx: &mut Ctx, before: Option<&Record>, values: &mut Values) -> Result<()> {
+    if values.get("external_id").is_none() && values.get("app_code").is_none() {
+        return Ok(());
+    }
+    let now = |name: &str| match values.get(name) {
+        Some(_) => values.text(name).unwrap_or_default().to_owned(),
+        None => before.map(|before| before.text(name).to_owned()).unwrap_or_default(),
+    };
+    let (id, app) = (now("external_id"), now("app_code"));
+    if id.is_empty() {
+        values.set("external_id", Val::Null).set("app_code", Val::Null);
+        return Ok(());
+    }
+    let mut sql = Sql::new("SELECT 1 FROM parties WHERE tenant_id = ");
+    sql.bind(ctx.tenant_id()).and_eq("app_code", app.as_str()).and_eq("external_id", id.as_str());
+    if let Some(before) = before {
+        sql.push(" AND id <> ").bind(before.id);
+    }
+    if ctx.exists(sql).await? {
+        return Err(Error::invalid(
+            "/external_id",
+            format!("another person or company has the external id {id} already; client_external_find shows it"),
+        ));
+    }
+    // Blank rather than nothing, so that the unique index compares it.
+    values.set("app_code", app);
     Ok(())
 }
 

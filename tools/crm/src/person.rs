@@ -4,6 +4,7 @@ use bureau_identity::User;
 use bureau_kit::prelude::*;
 
 use crate::Party;
+use crate::duplicates;
 use crate::form::{Form, Mode};
 use crate::json::{AnyJson, JsonList};
 use crate::list::{PartyQuery, party_list};
@@ -34,7 +35,7 @@ pub(crate) fn tools() -> Vec<Tool> {
             .title("Add a person")
             .about(
                 "Add a person: a customer, contact or lead. Give name, or first_name and last_name. The answer lists \
-                 possible_duplicates with the same e-mail; person_merge joins them.",
+                 possible_duplicates; person_merge joins them.",
             )
             .synonyms("contact customer lead new dodaj osobę klienta kontakt nowy додати особу клієнта контакт"),
         Tool::update("person_update", "customers.people.manage", update)
@@ -106,6 +107,22 @@ pub(crate) struct Person {
     source: Option<String>,
     /// Id in another system; blank when there is none.
     unique_id: String,
+    /// Tax number (NIP).
+    nip: Option<String>,
+    /// PESEL.
+    pesel: Option<String>,
+    /// How the person likes to be called.
+    preferred_name: Option<String>,
+    /// Department.
+    department: Option<String>,
+    /// Seniority.
+    seniority: Option<String>,
+    /// Time zone.
+    timezone: Option<String>,
+    /// Page at LinkedIn.
+    linked_in_url: Option<String>,
+    /// Page at X.
+    twitter_url: Option<String>,
     /// Description.
     description: Option<String>,
     /// Address.
@@ -130,7 +147,7 @@ pub(crate) struct Person {
     created_at: Instant,
     /// When it last changed.
     updated_at: Instant,
-    /// After person_create: UUIDs of active people with the same e-mail.
+    /// After person_create: UUIDs of active people who are likely the same; see duplicate_list.
     #[serde(skip_serializing_if = "Option::is_none")]
     possible_duplicates: Option<Vec<String>>,
     /// What `include` asked for.
@@ -163,6 +180,14 @@ fn output(person: &Record, tags: Vec<TagRef>) -> Result<Person> {
         status: person.get("status")?,
         source: person.get("source")?,
         unique_id: person.get("unique_id")?,
+        nip: person.get("nip")?,
+        pesel: person.get("pesel")?,
+        preferred_name: person.get("preferred_name")?,
+        department: person.get("department")?,
+        seniority: person.get("seniority")?,
+        timezone: person.get("timezone")?,
+        linked_in_url: person.get("linked_in_url")?,
+        twitter_url: person.get("twitter_url")?,
         description: person.get("description")?,
         address: AnyJson(person.get("address")?),
         metadata: AnyJson(person.get("metadata")?),
@@ -254,6 +279,33 @@ macro_rules! person_input {
                 #[serde(default)]
                 #[schemars(length(max = 128))]
                 unique_id: Patch<String>,
+                /// Tax number (NIP).
+                #[serde(default)]
+                nip: Patch<String>,
+                /// PESEL.
+                #[serde(default)]
+                pesel: Patch<String>,
+                /// Whether the person is a client.
+                #[serde(default)]
+                is_client: Patch<bool>,
+                /// How the person likes to be called.
+                #[serde(default, alias = "preferredName")]
+                preferred_name: Patch<String>,
+                /// Department.
+                #[serde(default)]
+                department: Patch<String>,
+                /// Seniority.
+                #[serde(default)]
+                seniority: Patch<String>,
+                /// Time zone.
+                #[serde(default)]
+                timezone: Patch<String>,
+                /// Page at LinkedIn.
+                #[serde(default, alias = "linkedInUrl")]
+                linked_in_url: Patch<String>,
+                /// Page at X.
+                #[serde(default, alias = "twitterUrl")]
+                twitter_url: Patch<String>,
             }
         }
 
@@ -275,6 +327,19 @@ macro_rules! person_input {
                 names.fill(form, before)?;
                 form.put("job_title", "job_title", self.job_title)?;
                 form.put("unique_id", "unique_id", self.unique_id)?;
+                form.put("is_client", "is_client", self.is_client)?;
+                for (name, given) in [
+                    ("nip", self.nip),
+                    ("pesel", self.pesel),
+                    ("preferred_name", self.preferred_name),
+                    ("department", self.department),
+                    ("seniority", self.seniority),
+                    ("timezone", self.timezone),
+                    ("linked_in_url", self.linked_in_url),
+                    ("twitter_url", self.twitter_url),
+                ] {
+                    form.put(name, name, given)?;
+                }
                 company(ctx, form, self.organization).await?;
                 party::fill(ctx, form, shared).await
             }
@@ -299,7 +364,7 @@ async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Person> {
     let tags = input.fill(ctx, &mut form, None).await?;
     let person = add_party(ctx, form.finish()?).await?;
     tag_link::set_given(ctx, Subject { noun: PARTIES.noun, id: person.id }, tags).await?;
-    let possible_duplicates = duplicates(ctx, &person).await?;
+    let possible_duplicates = duplicates::hint(ctx, &person).await?;
     Ok(Person { possible_duplicates, ..shown(ctx, &person).await? })
 }
 
@@ -358,15 +423,4 @@ async fn company(ctx: &mut Ctx, form: &mut Form, given: Patch<Id<Party>>) -> Res
     let missing = || format!("there is no company {}; use company_list to find it", id.key());
     form.refer("organization", "company_id", found.ok_or_else(missing));
     Ok(())
-}
-
-/// Active people with the same main e-mail: a hint, since the address need not be unique.
-async fn duplicates(ctx: &mut Ctx, person: &Record) -> Result<Option<Vec<String>>> {
-    let Some(email) = person.get::<Option<String>>("primary_email_folded")? else { return Ok(None) };
-    let mut sql = ctx.select("id", &PARTIES);
-    sql.and_eq("primary_email_folded", email).and_eq("kind", "person").push(" AND active AND id <> ").bind(person.id);
-    sql.push(" ORDER BY num LIMIT 10");
-    let ids =
-        ctx.rows(&sql).await?.iter().map(|row| Ok(row.get::<Uuid>(0)?.to_string())).collect::<Result<Vec<_>>>()?;
-    Ok((!ids.is_empty()).then_some(ids))
 }

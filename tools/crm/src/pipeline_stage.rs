@@ -225,23 +225,31 @@ struct ListInput {
     /// Its pipeline; the default one unless given.
     #[serde(alias = "pipeline_id")]
     pipeline: Option<Id<Pipeline>>,
+    /// Page to show, from 1.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    page: Option<i64>,
+    /// Rows on a page, 50 unless given.
+    #[schemars(range(min = 1, max = 100))]
+    page_size: Option<i64>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Stages {
-    /// The stages, in order.
-    items: Vec<StageView>,
-    /// How many there are.
-    total: usize,
-}
-
-async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Stages> {
+async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<StageView>> {
     let pipeline = match input.pipeline {
         Some(id) => ctx.fetch(id).await?.id,
         None => meant(ctx, None).await?,
     };
-    let items: Vec<StageView> = of_pipeline(ctx, pipeline).await?.iter().map(StageView::of).collect::<Result<_>>()?;
-    Ok(Stages { total: items.len(), items })
+    let wanted = page::Wanted { page: input.page, page_size: input.page_size };
+    page_of(ctx, pipeline, wanted).await?.try_map(|stage| StageView::of(&stage))
+}
+
+/// A page of the stages of a pipeline, in order.
+pub(crate) async fn page_of(ctx: &mut Ctx, pipeline: Uuid, wanted: page::Wanted) -> Result<Page<Record>> {
+    let (page, page_size) = wanted.checked()?;
+    let mut counted = ctx.select("1", &PIPELINE_STAGES);
+    counted.and_eq("pipeline_id", pipeline);
+    let mut rows = ctx.from(&PIPELINE_STAGES);
+    rows.and_eq("pipeline_id", pipeline).push(" ORDER BY sort_order, num");
+    page::fetch(ctx, &PIPELINE_STAGES, page::Query { rows, counted, page, page_size }).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -317,6 +317,25 @@ async fn find_or_create(ctx: &mut Ctx, input: FindOrCreateInput) -> Result<TagOu
     Ok(output)
 }
 
+/// Tags by their names; those that there are not yet are made, by whoever may.
+pub(crate) async fn by_names(ctx: &mut Ctx, names: &[String]) -> Result<Vec<Uuid>> {
+    let mut ids = Vec::with_capacity(names.len());
+    for name in names {
+        let tag = match by(ctx, "name", name).await? {
+            Some(tag) => tag.id,
+            None => {
+                let made = ctx.nested("tag_find_or_create", Map::from_iter([("name".to_owned(), json!(name))])).await?;
+                let id = made.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+                id.ok_or_else(|| Error::internal("a tag was made without an id"))?
+            }
+        };
+        if !ids.contains(&tag) {
+            ids.push(tag);
+        }
+    }
+    Ok(ids)
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FindOrCreateInput {

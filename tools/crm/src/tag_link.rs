@@ -69,6 +69,13 @@ async fn set(ctx: &mut Ctx, subject: Subject, wanted: &[Uuid]) -> Result<()> {
     Ok(())
 }
 
+/// The keys of a record's tags.
+pub(crate) async fn ids(ctx: &mut Ctx, subject: Subject) -> Result<Vec<Uuid>> {
+    let mut sql = ctx.select("tag_id", &TAG_LINKS);
+    sql.and_eq("subject_type", subject.noun).and_eq("subject_id", subject.id).push(" ORDER BY created_at, id");
+    ctx.rows(&sql).await?.iter().map(|row| row.get(0)).collect()
+}
+
 /// The same when tags were given at all.
 pub(crate) async fn set_given(ctx: &mut Ctx, subject: Subject, wanted: Option<Vec<Uuid>>) -> Result<()> {
     match wanted {

@@ -38,6 +38,7 @@ pub mod page;
 pub mod password;
 pub mod patch;
 pub mod record;
+pub mod registers;
 pub mod registry;
 pub mod rights;
 pub mod schema;

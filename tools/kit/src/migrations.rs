@@ -33,6 +33,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(21, "0021_web_tokens"),
     migration!(22, "0022_dictionaries"),
     migration!(23, "0023_sales"),
+    migration!(24, "0024_parties"),
 ];
 
 #[cfg(test)]
