@@ -34,6 +34,7 @@ mod crm;
 mod dialogue;
 mod dice;
 mod directory;
+mod exchange;
 mod finance;
 mod generated;
 #[cfg(feature = "mutation")]

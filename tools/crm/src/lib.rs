@@ -11,6 +11,7 @@ mod attachment;
 mod company;
 mod contact;
 mod deal;
+mod exchange;
 mod form;
 mod invite;
 mod json;
@@ -31,6 +32,7 @@ use bureau_kit::registry::Toolset;
 use bureau_kit::table::Table;
 use bureau_kit::tool::Tool;
 
+pub use exchange::ContactImport;
 pub use party::add_party;
 
 /// A person or a company. Store new ones with [`add_party`].
@@ -116,6 +118,7 @@ pub const TABLES: &[&Table] = &[
     &tag::TAGS,
     &tag_link::TAG_LINKS,
     &attachment::ATTACHMENTS,
+    &exchange::CONTACT_IMPORTS,
 ];
 
 /// The tools of this crate, but for those of Worksection.
@@ -124,6 +127,7 @@ pub fn toolsets() -> Vec<Toolset> {
     crm.extend(person::tools());
     crm.extend(invite::tools());
     crm.extend(merge::tools());
+    crm.extend(exchange::tools());
     vec![
         Toolset { name: "crm", about: "People and companies: customers, contacts, leads.", tools: crm },
         Toolset { name: "tags", about: "Labels for records of any kind.", tools: tag::tools() },

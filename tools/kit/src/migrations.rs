@@ -31,6 +31,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(19, "0019_measurements"),
     migration!(20, "0020_messages"),
     migration!(21, "0021_web_tokens"),
+    migration!(25, "0025_contact_imports"),
 ];
 
 #[cfg(test)]
