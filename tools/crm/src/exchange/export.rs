@@ -12,7 +12,8 @@ use crate::party::PARTIES;
 use crate::tag_link;
 
 pub(super) fn tools() -> Vec<Tool> {
-    const HOW: &str = "as CSV or JSON lines, oldest first, at most 1000 a call: go on with next_cursor until it is null.";
+    const HOW: &str =
+        "as CSV or JSON lines, oldest first, at most 1000 a call: go on with next_cursor until it is null.";
     vec![
         Tool::read("person_export", super::VIEW, people)
             .title("Export people")
@@ -90,7 +91,9 @@ async fn parties(ctx: &mut Ctx, input: ExportInput, is_person: bool) -> Result<E
     for record in &records {
         let stored = record.to_json();
         let values = fields::of(is_person).map(|field| match field.form {
-            Form::Company => record.id_of(field.column).and_then(|id| companies.get(&id)).map_or(Value::Null, |name| json!(name)),
+            Form::Company => {
+                record.id_of(field.column).and_then(|id| companies.get(&id)).map_or(Value::Null, |name| json!(name))
+            }
             Form::Tags => {
                 let names: Vec<&str> = tags.get(&record.id).into_iter().flatten().map(tag_link::TagRef::name).collect();
                 json!(names.join("|"))

@@ -45,35 +45,97 @@ const fn field(
 }
 
 pub(super) static FIELDS: &[Field] = &[
-    field("name", "display_name", Form::Text, false, &[
-        "full name", "display name", "company name", "nazwa", "pelna nazwa", "imie i nazwisko", "nazwa firmy", "назва",
-        "повне імʼя", "піб", "назва компанії",
-    ]),
+    field(
+        "name",
+        "display_name",
+        Form::Text,
+        false,
+        &[
+            "full name",
+            "display name",
+            "company name",
+            "nazwa",
+            "pelna nazwa",
+            "imie i nazwisko",
+            "nazwa firmy",
+            "назва",
+            "повне імʼя",
+            "піб",
+            "назва компанії",
+        ],
+    ),
     field("first_name", "first_name", Form::Text, true, &["firstname", "given name", "forename", "imie", "імʼя"]),
     field("middle_name", "middle_name", Form::Text, true, &["second name", "drugie imie", "по батькові"]),
     field("last_name", "last_name", Form::Text, true, &["lastname", "surname", "family name", "nazwisko", "прізвище"]),
     field("job_title", "job_title", Form::Text, true, &["position", "title", "role", "stanowisko", "посада"]),
-    field("organization", "company_id", Form::Company, true, &[
-        "company", "organisation", "employer", "firma", "organizacja", "компанія", "фірма", "організація",
-    ]),
-    field("primary_email", "primary_email", Form::Text, false, &[
-        "email", "mail", "email address", "adres email", "poczta", "пошта", "електронна пошта", "емейл", "адреса пошти",
-    ]),
-    field("primary_phone", "primary_phone", Form::Text, false, &[
-        "phone", "telephone", "phone number", "mobile", "tel", "telefon", "numer telefonu", "komorka", "телефон",
-        "номер телефону", "мобільний",
-    ]),
+    field(
+        "organization",
+        "company_id",
+        Form::Company,
+        true,
+        &["company", "organisation", "employer", "firma", "organizacja", "компанія", "фірма", "організація"],
+    ),
+    field(
+        "primary_email",
+        "primary_email",
+        Form::Text,
+        false,
+        &[
+            "email",
+            "mail",
+            "email address",
+            "adres email",
+            "poczta",
+            "пошта",
+            "електронна пошта",
+            "емейл",
+            "адреса пошти",
+        ],
+    ),
+    field(
+        "primary_phone",
+        "primary_phone",
+        Form::Text,
+        false,
+        &[
+            "phone",
+            "telephone",
+            "phone number",
+            "mobile",
+            "tel",
+            "telefon",
+            "numer telefonu",
+            "komorka",
+            "телефон",
+            "номер телефону",
+            "мобільний",
+        ],
+    ),
     field("emails", "emails", Form::List, false, &["other emails", "further emails", "inne emaile", "інші пошти"]),
-    field("contact_numbers", "phones", Form::List, false, &["phones", "other phones", "inne telefony", "інші телефони"]),
-    field("unique_id", "unique_id", Form::Text, true, &[
-        "external id", "id in another system", "identyfikator", "identyfikator zewnetrzny", "зовнішній ід",
-    ]),
+    field(
+        "contact_numbers",
+        "phones",
+        Form::List,
+        false,
+        &["phones", "other phones", "inne telefony", "інші телефони"],
+    ),
+    field(
+        "unique_id",
+        "unique_id",
+        Form::Text,
+        true,
+        &["external id", "id in another system", "identyfikator", "identyfikator zewnetrzny", "зовнішній ід"],
+    ),
     field("lifecycle_stage", "lifecycle_stage", Form::Text, false, &["stage", "etap", "етап"]),
     field("status", "status", Form::Text, false, &["стан", "статус"]),
     field("source", "source", Form::Text, false, &["lead source", "zrodlo", "джерело"]),
-    field("description", "description", Form::Text, false, &[
-        "notes", "note", "comment", "opis", "uwagi", "notatki", "опис", "примітки", "нотатки",
-    ]),
+    field(
+        "description",
+        "description",
+        Form::Text,
+        false,
+        &["notes", "note", "comment", "opis", "uwagi", "notatki", "опис", "примітки", "нотатки"],
+    ),
     field("address", "address", Form::Json, false, &["adres", "адреса"]),
     field("metadata", "metadata", Form::Json, false, &[]),
     field("tags", "tags", Form::Tags, false, &["tag", "labels", "tagi", "etykiety", "теги", "мітки"]),
@@ -88,17 +150,17 @@ pub(super) fn of(is_person: bool) -> impl Iterator<Item = &'static Field> {
 /// A heading in the form in which headings are compared: folded, with single spaces for all that joins words.
 fn plain(heading: &str) -> String {
     let folded = fold(heading).replace(['\'', '’', '`'], "ʼ");
-    let words: Vec<&str> =
-        folded.split(|letter: char| !(letter.is_alphanumeric() || letter == 'ʼ')).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = folded
+        .split(|letter: char| !(letter.is_alphanumeric() || letter == 'ʼ'))
+        .filter(|word| !word.is_empty())
+        .collect();
     words.join(" ").replace("e mail", "email")
 }
 
 /// The field that a heading names by itself.
 pub(super) fn guess(heading: &str, is_person: bool) -> Option<&'static Field> {
     let wanted = plain(heading);
-    of(is_person).find(|field| {
-        plain(field.name) == wanted || field.known_as.iter().any(|name| plain(name) == wanted)
-    })
+    of(is_person).find(|field| plain(field.name) == wanted || field.known_as.iter().any(|name| plain(name) == wanted))
 }
 
 /// What a cell means as an argument; an error in words.
@@ -143,10 +205,20 @@ mod tests {
     #[test]
     fn headings_are_known_in_three_languages() {
         for (heading, name) in [
-            ("First name", "first_name"), ("E-mail", "primary_email"), ("Phone", "primary_phone"), ("Company", "organization"),
-            ("Imię", "first_name"), ("NAZWISKO", "last_name"), ("Telefon", "primary_phone"), ("firma", "organization"),
-            ("Ім'я", "first_name"), ("Прізвище", "last_name"), ("Електронна пошта", "primary_email"),
-            ("Телефон", "primary_phone"), ("first_name", "first_name"), ("Imię i nazwisko", "name"),
+            ("First name", "first_name"),
+            ("E-mail", "primary_email"),
+            ("Phone", "primary_phone"),
+            ("Company", "organization"),
+            ("Imię", "first_name"),
+            ("NAZWISKO", "last_name"),
+            ("Telefon", "primary_phone"),
+            ("firma", "organization"),
+            ("Ім'я", "first_name"),
+            ("Прізвище", "last_name"),
+            ("Електронна пошта", "primary_email"),
+            ("Телефон", "primary_phone"),
+            ("first_name", "first_name"),
+            ("Imię i nazwisko", "name"),
         ] {
             assert_eq!(guess(heading, true).map(|field| field.name), Some(name), "{heading}");
         }

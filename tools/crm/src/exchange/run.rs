@@ -243,16 +243,17 @@ fn mapping(
     is_person: bool,
 ) -> Result<Vec<(String, Option<&'static Field>)>> {
     let known = || fields::of(is_person).map(|field| field.name).collect::<Vec<_>>().join(", ");
-    let mut mapped: Vec<(String, Option<&'static Field>)> = sheet.columns.iter().map(|name| (name.clone(), None)).collect();
+    let mut mapped: Vec<(String, Option<&'static Field>)> =
+        sheet.columns.iter().map(|name| (name.clone(), None)).collect();
     let mut taken: Vec<&'static str> = Vec::new();
     for (column, field) in map.into_iter().flatten() {
         let place = mapped.iter_mut().find(|(name, _)| name == column).ok_or_else(|| {
             Error::invalid("/map", format!("there is no column {column}; there are: {}", sheet.columns.join(", ")))
         })?;
         let Some(name) = field else { continue };
-        let field = fields::of(is_person).find(|field| field.name == name).ok_or_else(|| {
-            Error::invalid("/map", format!("there is no field {name}; there are: {}", known()))
-        })?;
+        let field = fields::of(is_person)
+            .find(|field| field.name == name)
+            .ok_or_else(|| Error::invalid("/map", format!("there is no field {name}; there are: {}", known())))?;
         if taken.contains(&field.name) {
             return Err(Error::invalid("/map", format!("two columns go to {name}; leave one out")));
         }

@@ -65,8 +65,11 @@ fn separator(content: &str) -> u8 {
 }
 
 fn csv(content: &str, first_line: i64) -> Result<Sheet> {
-    let mut reader =
-        ::csv::ReaderBuilder::new().delimiter(separator(content)).flexible(true).has_headers(true).from_reader(content.as_bytes());
+    let mut reader = ::csv::ReaderBuilder::new()
+        .delimiter(separator(content))
+        .flexible(true)
+        .has_headers(true)
+        .from_reader(content.as_bytes());
     let wrong = |error: ::csv::Error| Error::invalid("/content", format!("is no CSV: {error}"));
     let columns: Vec<String> = reader.headers().map_err(wrong)?.iter().map(|name| name.trim().to_owned()).collect();
     // Headings may themselves take several lines.
@@ -92,7 +95,8 @@ fn jsonl(content: &str, first_line: i64) -> Result<Sheet> {
     let mut read = Vec::new();
     for (index, text) in content.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let line = first_line.saturating_add(i64::try_from(index).unwrap_or(i64::MAX));
-        let row = serde_json::from_str::<Map<String, Value>>(text).map_err(|error| format!("is no JSON object: {error}"));
+        let row =
+            serde_json::from_str::<Map<String, Value>>(text).map_err(|error| format!("is no JSON object: {error}"));
         if let Ok(row) = &row {
             for name in row.keys().filter(|name| !columns.contains(name)).cloned().collect::<Vec<_>>() {
                 if columns.len() >= 200 {
@@ -103,7 +107,9 @@ fn jsonl(content: &str, first_line: i64) -> Result<Sheet> {
         }
         read.push((line, row));
     }
-    let cells = |row: Map<String, Value>| columns.iter().map(|name| row.get(name).map(super::fields::cell).unwrap_or_default()).collect();
+    let cells = |row: Map<String, Value>| {
+        columns.iter().map(|name| row.get(name).map(super::fields::cell).unwrap_or_default()).collect()
+    };
     let rows = read.into_iter().map(|(line, row)| Row { line, cells: row.map(cells) }).collect();
     Ok(Sheet { columns, rows })
 }

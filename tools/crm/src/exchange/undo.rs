@@ -49,7 +49,9 @@ async fn undo(ctx: &mut Ctx, input: UndoInput) -> Result<TakenBack> {
     ctx.checkpoint().await?;
     let import = ctx.fetch(input.id).await?;
     if import.text("status") == "undone" {
-        return Err(Error::impossible_state("This import is taken back already. Import the file again if you want it."));
+        return Err(Error::impossible_state(
+            "This import is taken back already. Import the file again if you want it.",
+        ));
     }
     let mut sql = Sql::new(
         "SELECT id FROM action_logs WHERE undoable AND state = 'done' AND tool = 'contact_import_run' AND tenant_id = ",
