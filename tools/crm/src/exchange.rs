@@ -33,7 +33,7 @@ pub(crate) static CONTACT_IMPORTS: Table = Table::new(
         Column::count("updated_count", 0, i64::MAX, "Records changed.").default("0"),
         Column::count("skipped_count", 0, i64::MAX, "Rows left out, since there was such a record.").default("0"),
         Column::count("failed_count", 0, i64::MAX, "Rows with an error.").default("0"),
-        Column::json("first_errors", "The first errors, with their lines.").default("[]"),
+        Column::json("first_errors", "The first errors, by their lines.").default("{}"),
         Column::instant("ended_at", "When the last part was in."),
     ],
 );

@@ -217,13 +217,13 @@ async fn run(ctx: &mut Ctx, input: RunInput) -> Result<Imported> {
     }
     if !errors.is_empty() {
         let kept: Value = import.get("first_errors")?;
-        let mut kept = kept.as_array().cloned().unwrap_or_default();
+        let mut kept = kept.as_object().cloned().unwrap_or_default();
         for error in &errors {
             if kept.len() < SHOWN_ERRORS {
-                kept.push(json!({"line": error.line, "message": error.message}));
+                kept.insert(error.line.to_string(), json!(error.message));
             }
         }
-        values.set("first_errors", Value::Array(kept).to_string());
+        values.set("first_errors", Value::Object(kept));
     }
     if status == "finished" {
         values.set("ended_at", ctx.now());
@@ -296,7 +296,7 @@ async fn begun(
             .with("fingerprint", input.fingerprint.clone().unwrap_or_default())
             .with("resource", input.resource.as_str())
             .with("format", format.as_str())
-            .with("column_map", Value::Object(columns).to_string())
+            .with("column_map", Value::Object(columns))
             .with("status", "running")
             .with("source", input.source.clone());
         return family::save_new(ctx, &CONTACT_IMPORTS, values).await;
