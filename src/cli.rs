@@ -4,6 +4,8 @@ mod ai;
 mod call;
 mod config;
 mod doctor;
+mod export;
+mod import;
 mod installation;
 mod key;
 mod oauth;
@@ -73,6 +75,10 @@ enum Command {
     Key(key::KeyArgs),
     /// List and end sessions.
     Session(session::SessionArgs),
+    /// Bring in people or companies from a CSV or JSON-lines file.
+    Import(import::ImportArgs),
+    /// Write people, companies or deals to a file.
+    Export(export::ExportArgs),
     /// Bring the database to the newest schema.
     Migrate(DatabaseArgs),
     /// Check the database and the configuration.
@@ -284,6 +290,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Role(args) => role::role(args).await,
         Command::Key(args) => key::key(args).await,
         Command::Session(args) => session::session(args).await,
+        Command::Import(args) => import::import(args).await,
+        Command::Export(args) => export::export(args).await,
         Command::Migrate(args) => doctor::migrate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Fill(args) => serve::fill(args).await,

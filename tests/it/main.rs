@@ -36,6 +36,7 @@ mod deals;
 mod dialogue;
 mod dice;
 mod directory;
+mod exchange;
 mod finance;
 mod generated;
 #[cfg(feature = "mutation")]
@@ -59,6 +60,7 @@ mod openrpc;
 mod oracle;
 mod origins;
 mod outbox;
+mod parties;
 mod permissions;
 mod prints;
 mod process;

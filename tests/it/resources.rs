@@ -178,7 +178,16 @@ async fn lists_show_what_the_caller_may_read() {
             "bureau://domain/{id}",
             "bureau://company/{id}",
             "bureau://person/{id}",
+            "bureau://client/{id}",
+            "bureau://contact/{id}",
             "bureau://client_note/{id}",
+            "bureau://contact_import/{id}",
+            "bureau://deal/{id}",
+            "bureau://activity/{id}",
+            "bureau://deal_status/{id}",
+            "bureau://pipeline/{id}",
+            "bureau://pipeline_stage/{id}",
+            "bureau://lead_source/{id}",
             "bureau://dictionary/{id}",
             "bureau://tag/{id}",
             "bureau://contract/{id}",
@@ -445,7 +454,7 @@ async fn an_extension_adds_its_own() {
     let ask = async |method: &str, params: Value| asked_of(&server, &owner, STATELESS, method, params).await;
     for (method, member, count, last) in [
         ("resources/list", "resources", 4, "one"),
-        ("resources/templates/list", "resourceTemplates", 29, "book"),
+        ("resources/templates/list", "resourceTemplates", 38, "book"),
         ("prompts/list", "prompts", 7, "read_aloud"),
     ] {
         let listed = ask(method, json!({})).await.unwrap()[member].clone();

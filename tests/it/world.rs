@@ -195,6 +195,10 @@ const FOUNDATION: &[(&str, &str)] = &[
     ("tag_create", r#"{"name": "do cofnięcia"}"#),
     ("action_undo", r#"{"undo_token": "$done actions"}"#),
     ("tag_create", r#"{"name": "ostatni"}"#),
+    (
+        "contact_import_run",
+        r#"{"resource": "person", "content": "Imię,Nazwisko,E-mail\nEwa,Plikowa,ewa.plikowa@example.org\n", "file_name": "osoby.csv"}"#,
+    ),
 ];
 
 /// Arguments where a schema alone does not tell sensible ones. Several lines of one tool are several samples.

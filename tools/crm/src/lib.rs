@@ -29,6 +29,7 @@ mod deal_write;
 mod dictionary;
 mod dictionary_entry;
 mod duplicates;
+mod exchange;
 mod form;
 mod invite;
 mod json;
@@ -56,6 +57,7 @@ use bureau_kit::registry::Toolset;
 use bureau_kit::table::Table;
 use bureau_kit::tool::Tool;
 
+pub use exchange::ContactImport;
 pub use party::add_party;
 pub use seed::seed;
 pub use widgets::{require_dashboards, widget_limit};
@@ -183,6 +185,7 @@ pub const TABLES: &[&Table] = &[
     &attachment::ATTACHMENTS,
     &dictionary::DICTIONARIES,
     &dictionary_entry::DICTIONARY_ENTRIES,
+    &exchange::CONTACT_IMPORTS,
 ];
 
 /// The tools of this crate, but for those of Worksection.
@@ -200,6 +203,7 @@ pub fn toolsets() -> Vec<Toolset> {
     crm.extend(client_note::tools());
     crm.extend(address_format::tools());
     crm.extend(widgets::tools());
+    crm.extend(exchange::tools());
     vec![
         Toolset { name: "crm", about: "People and companies: customers, contacts, leads.", tools: crm },
         Toolset {

@@ -34,6 +34,18 @@ pub(crate) struct TagRef {
     color: String,
 }
 
+impl TagRef {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 /// The link between a tag and a record.
 pub(crate) async fn find(ctx: &mut Ctx, tag: Uuid, subject: Subject) -> Result<Option<Record>> {
     let mut sql = ctx.from(&TAG_LINKS);

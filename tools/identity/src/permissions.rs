@@ -15,7 +15,7 @@ use crate::users::User;
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
         Tool::read("permission_explain", "", explain)
-            .title("Explain a permission")
+            .title("Explain why somebody can or can't use a tool")
             .about(
                 "Explain whether a tool or feature may be used, which role or grant gives the right, what takes it away (the \
                  token, the toolsets switched on), and what to do. For yourself, or for a user, role, key or session; for those of others \

@@ -150,6 +150,27 @@ pub struct Replayed {
 /// those of others `others_right` (Open Mercato: `audit_logs.undo_self`, `audit_logs.undo_tenant`), and in any case
 /// the right that the action itself needed.
 pub async fn replay(ctx: &mut Ctx, action_id: Uuid, direction: Direction, others_right: &str) -> Result<Replayed> {
+    replay_but(ctx, action_id, direction, others_right, None).await
+}
+
+/// Takes an action back like [`replay`], but leaves the rows of one table as they are: the record of what was done
+/// outlives its undoing.
+pub async fn take_back_but(
+    ctx: &mut Ctx,
+    action_id: Uuid,
+    others_right: &str,
+    kept: &'static crate::table::Table,
+) -> Result<Replayed> {
+    replay_but(ctx, action_id, Direction::Back, others_right, Some(kept)).await
+}
+
+async fn replay_but(
+    ctx: &mut Ctx,
+    action_id: Uuid,
+    direction: Direction,
+    others_right: &str,
+    kept: Option<&'static crate::table::Table>,
+) -> Result<Replayed> {
     let unavailable = || {
         Error::conflict(match direction {
             Direction::Back => {
@@ -187,7 +208,8 @@ pub async fn replay(ctx: &mut Ctx, action_id: Uuid, direction: Direction, others
     if state != wanted || !undoable {
         return Err(unavailable());
     }
-    let changes = changes_of(ctx, action_id).await?;
+    let mut changes = changes_of(ctx, action_id).await?;
+    changes.retain(|change| kept.is_none_or(|kept| !std::ptr::eq(change.table, kept)));
     let steps: Vec<Step> = match direction {
         Direction::Back => changes.iter().rev().map(Step::back).collect(),
         Direction::Forth => changes.iter().map(Step::forth).collect(),

@@ -34,6 +34,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(22, "0022_dictionaries"),
     migration!(23, "0023_sales"),
     migration!(24, "0024_parties"),
+    migration!(25, "0025_contact_imports"),
 ];
 
 #[cfg(test)]

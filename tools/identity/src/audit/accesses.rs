@@ -19,7 +19,7 @@ pub(super) fn tools() -> Vec<Tool> {
                  days; action_log_list has what was changed.",
             )
             .synonyms(
-                "audit reads viewed seen privacy gdpr who looked dostęp odczyt podgląd kto oglądał rodo доступ перегляд читання \
+                "audit reads viewed seen privacy gdpr who looked at this client customer record dostęp odczyt podgląd kto oglądał rodo доступ перегляд читання \
                  хто дивився",
             ),
     ]

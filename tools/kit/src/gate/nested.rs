@@ -10,7 +10,7 @@ use crate::ctx::Ctx;
 use crate::db::Dialect;
 use crate::error::{Error, Result};
 use crate::guards::{Guard, stands};
-use crate::tool::Danger;
+use crate::tool::{BoxFuture, Danger};
 
 impl Ctx {
     /// Carries out another tool inside this call, in a savepoint of its own: its failure takes back only itself.
@@ -101,5 +101,22 @@ impl Ctx {
                 Err(error)
             }
         }
+    }
+
+    /// Does work that is kept as a whole or not at all, whatever becomes of the rest of the call.
+    pub async fn step<T>(
+        &mut self,
+        work: impl for<'a> FnOnce(&'a mut Self) -> BoxFuture<'a, Result<T>> + Send,
+    ) -> Result<T> {
+        let (changes, effects) = (self.changes.len(), self.effects.len());
+        self.tx.script("SAVEPOINT bureau_whole").await?;
+        let outcome = work(self).await;
+        if outcome.is_err() {
+            self.tx.script("ROLLBACK TO SAVEPOINT bureau_whole").await?;
+            self.changes.truncate(changes);
+            self.effects.truncate(effects);
+        }
+        self.tx.script("RELEASE SAVEPOINT bureau_whole").await?;
+        outcome
     }
 }
