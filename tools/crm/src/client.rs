@@ -78,7 +78,7 @@ pub(crate) fn tools() -> Vec<Tool> {
             .title("Set one option of many clients")
             .about(
                 "Set one option, as client_option_change does, of up to 100 clients. Each stands or falls for itself: results tells \
-                 which were done and why others were not. One undo takes all back.",
+                 what became of each. One undo takes all back.",
             )
             .synonyms("mass bulk change status owner tag zmień opcję wielu klientów masowo змінити опцію багатьох клієнтів"),
     ]
@@ -571,14 +571,19 @@ async fn upsert(ctx: &mut Ctx, input: UpsertInput) -> Result<Client> {
         let mut form = Form::new(&PARTIES, Mode::Create);
         form.set("kind", kind.as_str());
         form.set("is_client", true);
-        form.put("app_code", "app_code", Patch::Set(app))?;
-        form.put("external_id", "external_id", Patch::Set(id))?;
+        form.put("app_code", "app_code", Patch::Set(&app))?;
+        form.put("external_id", "external_id", Patch::Set(&id))?;
         let name = given(&std::mem::take(&mut fields.name));
         let email = if let Patch::Set(email) = &fields.email { Some(email.as_str().to_owned()) } else { None };
         complete(&mut form, kind, name, email, given(&fields.phone));
         let tags = fields.fill(ctx, &mut form).await?;
-        // Another call may have made it in between: the next attempt finds it.
-        let client = add_party(ctx, form.finish()?).await.map_err(Error::lost_race)?;
+        let client = match add_party(ctx, form.finish()?).await.map_err(Error::lost_race) {
+            // Another call has made it in between: the next attempt finds it.
+            Err(error) if error.code() == Code::Validation && by_external_id(ctx, &app, &id).await?.is_some() => {
+                return Err(Error::retryable(error));
+            }
+            made => made?,
+        };
         tag_link::set_given(ctx, Subject { noun: PARTIES.noun, id: client.id }, tags).await?;
         return Ok(Client { created: Some(true), ..shown(ctx, &client).await? });
     };

@@ -128,7 +128,7 @@ pub(crate) static DEALS: Table = Table::new(
         Column::reference("owner_id", "users", OnDelete::Clear, "Who is in charge of it.").filter(),
         Column::text("source", "Where it came from.").max(150).filter(),
         Column::reference("source_id", "lead_sources", OnDelete::Clear, "Lead source it came from.").filter(),
-        Column::text("lost_reason", "Why it was lost."),
+        Column::text("lost_reason", "Reason of the loss."),
         Column::instant("closed_at", "When it was closed.").computed(),
         Column::text("number", "Number of the business papers.").search(),
         Column::text("invoice_number", "Number of its invoice.").search(),

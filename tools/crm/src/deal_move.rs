@@ -79,7 +79,7 @@ pub(crate) async fn win(ctx: &mut Ctx, input: WinInput) -> Result<DealView> {
 pub(crate) struct LoseInput {
     /// UUID or number of the deal.
     id: Id<Deal>,
-    /// Why it was lost.
+    /// Reason of the loss.
     #[schemars(length(min = 1, max = 255))]
     lost_reason: String,
 }

@@ -71,7 +71,7 @@ pub(crate) struct DealView {
     people: Vec<Participant>,
     /// Its companies.
     companies: Vec<Participant>,
-    /// Why it was lost.
+    /// Reason of the loss.
     lost_reason: Option<String>,
     /// When it was closed.
     closed_at: Option<Instant>,

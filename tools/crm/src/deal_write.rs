@@ -107,7 +107,7 @@ macro_rules! deal_input {
             #[serde(default, alias = "companyIds", alias = "company_ids")]
             #[schemars(length(max = 100))]
             companies: Option<Vec<Id<Party>>>,
-            /// Why it was lost.
+            /// Reason of the loss.
             #[serde(default)]
             #[schemars(length(max = 255))]
             lost_reason: Patch<String>,

@@ -19,7 +19,7 @@ pub(crate) fn tools() -> Vec<Tool> {
         Tool::read("widget_next_interaction_list", "customers.widgets.next-interactions", next_interactions)
             .title("Next contacts with customers")
             .about(
-                "Show whom to contact next and why, soonest first, for a dashboard. include_past adds what should have been \
+                "Show whom to contact next and what for, soonest first, for a dashboard. include_past adds what should have been \
                  done already. person_update and company_update set next_interaction.",
             )
             .synonyms("whom to call follow up dashboard kogo zadzwonić następny kontakt z klientem pulpit кому дзвонити наступний контакт"),

@@ -18,7 +18,7 @@ pub(super) fn tools() -> Vec<Tool> {
         Tool::read("person_export", super::VIEW, people)
             .title("Export people")
             .about(format!("Write the people you may see {HOW} contact_import_run reads it back."))
-            .synonyms("csv download contacts eksport osób kontaktów pobierz експорт людей контактів"),
+            .synonyms("csv download contacts all people file eksport wyeksportuj osoby osób kontaktów do pliku pobierz експорт людей контактів"),
         Tool::read("company_export", "customers.companies.view", companies)
             .title("Export companies")
             .about(format!("Write the companies you may see {HOW} contact_import_run reads it back."))
