@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use encoding_rs::Encoding;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -25,8 +26,11 @@ enum OnDuplicate {
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// The file, in UTF-8: CSV with headings, or JSON lines when its name ends with .jsonl.
+    /// The file: CSV with headings, or JSON lines when its name ends with .jsonl.
     file: PathBuf,
+    /// How its letters are written, such as windows-1250; UTF-8 and UTF-16 are recognised, anything else is taken as windows-1250.
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
     /// What the rows are.
     #[arg(long, value_enum, default_value = "person", value_name = "KIND")]
     resource: Resource,
@@ -63,7 +67,15 @@ pub(super) async fn import(args: ImportArgs) -> Result<(), Failure> {
     let name = |value: Option<clap::builder::PossibleValue>| value.map_or(Value::Null, |value| json!(value.get_name()));
     let resource = name(args.resource.to_possible_value());
     let file_name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let fingerprint = fingerprint(&args.file).map_err(unread)?;
+    let Looked { fingerprint, encoding } = look(&args.file).map_err(unread)?;
+    let encoding = match &args.encoding {
+        Some(name) => Encoding::for_label(name.as_bytes()).ok_or_else(|| {
+            Failure::usage(format!(
+                "There is no encoding {name}. Write it like utf-8, windows-1250, windows-1251 or iso-8859-2."
+            ))
+        })?,
+        None => encoding,
+    };
     let target = args.ways.open().await?;
     let (mut import, mut done) = (Value::Null, 0_i64);
     if args.resume {
@@ -74,7 +86,7 @@ pub(super) async fn import(args: ImportArgs) -> Result<(), Failure> {
         import = cut.get("id").cloned().unwrap_or_default();
         done = cut.get("part_count").and_then(Value::as_i64).unwrap_or_default();
     }
-    let mut parts = Parts::of(File::open(&args.file).map_err(unread)?, is_csv)?;
+    let mut parts = Parts::of(File::open(&args.file).map_err(unread)?, encoding, is_csv)?;
     let mut totals = [("rows", 0_i64), ("created", 0), ("updated", 0), ("skipped", 0), ("failed", 0)];
     let (mut number, mut columns, mut errors) = (0_i64, Value::Null, Vec::new());
     let terminal = std::io::stderr().is_terminal() && !args.ways.json;
@@ -121,8 +133,8 @@ pub(super) async fn import(args: ImportArgs) -> Result<(), Failure> {
             }
         }
         if terminal {
-            let percent = parts.read.saturating_mul(100).checked_div(size).unwrap_or(100).min(100);
-            let _ = write!(std::io::stderr(), "\r{percent:3} %");
+            let rows = totals.first().map_or(0, |(_, rows)| *rows);
+            let _ = write!(std::io::stderr(), "\r{}", bar(parts.file.get_ref().taken, size, rows));
         }
         if part.last {
             break;
@@ -167,14 +179,92 @@ fn tell_columns(columns: &Value) {
     }
 }
 
-fn fingerprint(path: &std::path::Path) -> std::io::Result<String> {
+/// How far an import is, as one line of a terminal.
+fn bar(taken: u64, size: u64, rows: i64) -> String {
+    const WIDTH: u64 = 30;
+    let share = |of: u64| taken.min(size).saturating_mul(of).checked_div(size).unwrap_or(of);
+    let full = usize::try_from(share(WIDTH)).unwrap_or_default();
+    let empty = usize::try_from(WIDTH).unwrap_or_default().saturating_sub(full);
+    format!("[{}{}] {:3} %  {rows} rows", "#".repeat(full), "-".repeat(empty), share(100))
+}
+
+/// What a first look at a whole file tells.
+struct Looked {
+    fingerprint: String,
+    encoding: &'static Encoding,
+}
+
+/// Reads a file once: its digest, and how its letters are written.
+fn look(path: &std::path::Path) -> std::io::Result<Looked> {
     let (mut file, mut digest, mut piece) = (File::open(path)?, Sha256::new(), vec![0_u8; 65_536]);
+    let mut marked = None;
+    let mut utf8 = Some(encoding_rs::UTF_8.new_decoder_without_bom_handling());
+    let mut text = String::with_capacity(65_536 * 3);
+    let mut begun = false;
     loop {
         let read = file.read(&mut piece)?;
-        let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        let bytes = piece.get(..read).unwrap_or_default();
+        if !std::mem::replace(&mut begun, true) {
+            marked = Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
+        }
+        if let Some(decoder) = &mut utf8 {
+            text.clear();
+            let (result, ..) = decoder.decode_to_string_without_replacement(bytes, &mut text, read == 0);
+            if matches!(result, encoding_rs::DecoderResult::Malformed(..)) {
+                utf8 = None;
+            }
+        }
+        if read == 0 {
+            break;
+        }
         digest.update(bytes);
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    // What Polish spreadsheets write where they do not write UTF-8.
+    let usual = if utf8.is_some() { encoding_rs::UTF_8 } else { encoding_rs::WINDOWS_1250 };
+    Ok(Looked { fingerprint, encoding: marked.unwrap_or(usual) })
+}
+
+/// A file read as UTF-8, however its letters are written. What is no letter of its encoding becomes U+FFFD.
+struct Decoded {
+    file: File,
+    decoder: encoding_rs::Decoder,
+    raw: Vec<u8>,
+    /// Bytes of the file that were read.
+    taken: u64,
+    text: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+impl Decoded {
+    fn of(file: File, encoding: &'static Encoding) -> Self {
+        let decoder = encoding.new_decoder();
+        Self { file, decoder, raw: vec![0; 16_384], taken: 0, text: Vec::new(), at: 0, ended: false }
+    }
+}
+
+impl std::io::Read for Decoded {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.at >= self.text.len() && !self.ended {
+            let read = self.file.read(&mut self.raw)?;
+            self.taken = self.taken.saturating_add(u64::try_from(read).unwrap_or_default());
+            self.ended = read == 0;
+            let bytes = self.raw.get(..read).unwrap_or_default();
+            let room = self.decoder.max_utf8_buffer_length(read).unwrap_or(65_536);
+            let mut text = String::with_capacity(room);
+            // The room is enough for all of it, so nothing is left over.
+            let _ = self.decoder.decode_to_string(bytes, &mut text, self.ended);
+            (self.text, self.at) = (text.into_bytes(), 0);
+        }
+        let ready = self.text.get(self.at..).unwrap_or_default();
+        let count = ready.len().min(out.len());
+        if let (Some(to), Some(from)) = (out.get_mut(..count), ready.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.at = self.at.saturating_add(count);
+        Ok(count)
+    }
 }
 
 struct Part {
@@ -185,19 +275,18 @@ struct Part {
 
 /// A file as parts, each with the headings in front.
 struct Parts {
-    file: BufReader<File>,
+    file: BufReader<Decoded>,
     is_csv: bool,
     head: String,
     line: i64,
-    read: u64,
     /// The row that did not fit into the part before.
     waiting: Option<(String, i64)>,
 }
 
 impl Parts {
-    fn of(file: File, is_csv: bool) -> Result<Self, Failure> {
-        let mut parts =
-            Self { file: BufReader::new(file), is_csv, head: String::new(), line: 1, read: 0, waiting: None };
+    fn of(file: File, encoding: &'static Encoding, is_csv: bool) -> Result<Self, Failure> {
+        let file = BufReader::new(Decoded::of(file, encoding));
+        let mut parts = Self { file, is_csv, head: String::new(), line: 1, waiting: None };
         if is_csv {
             parts.head = parts.row()?.map(|(head, _)| head).unwrap_or_default();
         }
@@ -212,18 +301,14 @@ impl Parts {
             let mut quotes = 0_usize;
             loop {
                 let before = row.len();
-                let read = self.file.read_line(&mut row).map_err(|error| {
-                    Failure::usage(format!(
-                        "Line {} cannot be read: {error}. The file must be UTF-8; convert it, such as by \
-                         iconv -f WINDOWS-1250 -t UTF-8.",
-                        self.line
-                    ))
-                })?;
+                let read = self
+                    .file
+                    .read_line(&mut row)
+                    .map_err(|error| Failure::usage(format!("Line {} cannot be read: {error}.", self.line)))?;
                 if read == 0 {
                     break;
                 }
                 self.line = self.line.saturating_add(1);
-                self.read = self.read.saturating_add(u64::try_from(read).unwrap_or_default());
                 quotes = quotes.saturating_add(row.get(before..).unwrap_or_default().matches('"').count());
                 if !self.is_csv || quotes.is_multiple_of(2) {
                     break;

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::dice::Dice;
-use crate::support::Tester;
+use crate::process::{bureau, ended};
+use crate::races::{at_once, sorted};
+use crate::support::{TestDatabase, Tester};
 
 fn counts(answer: &Value) -> Vec<i64> {
     ["rows", "created", "updated", "skipped", "failed"].iter().map(|name| answer[*name].as_i64().unwrap()).collect()
@@ -124,4 +126,116 @@ async fn what_is_exported_comes_back_exactly() {
         assert_eq!(back, whole);
         other.ok("contact_import_undo", json!({"id": done["id"]})).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_already_is_left_changed_or_made_again() {
+    let t = Tester::new().await;
+    let tag = t.ok("tag_create", json!({"name": "targi"})).await["id"].clone();
+    let import = async |content: &str, how: &str| {
+        let input = json!({"resource": "company", "content": content, "on_duplicate": how, "tags": [tag], "source": "Targi",
+            "map": {"Kto": "name"}});
+        t.ok("contact_import_run", input).await
+    };
+    let first = import("Kto,NIP,telefon\nMeble,526-025-09-95,601 000 000\n", "skip").await;
+    assert_eq!(counts(&first), [1, 1, 0, 0, 0]);
+    // Known by its tax number, whatever it is called.
+    let second = import("Kto,NIP,telefon\nMeble Nowe,5260250995,602 000 000\n", "update").await;
+    assert_eq!(counts(&second), [1, 0, 1, 0, 0]);
+    let company = t.ok("company_list", json!({})).await["items"][0].clone();
+    assert_eq!(
+        (&company["name"], &company["primary_phone"], &company["source"], &company["tags"][0]["name"]),
+        (&json!("Meble Nowe"), &json!("602 000 000"), &json!("Targi"), &json!("targi"))
+    );
+    assert_eq!(counts(&import("Kto,NIP,telefon\nMeble Nowe,,\n", "skip").await), [1, 0, 0, 1, 0]);
+    let twice = import("Kto,NIP,telefon\nMeble Nowe,,\n", "create").await;
+    assert_eq!(
+        twice["errors"][0]["message"],
+        "name there is already a company called Meble Nowe; find it with company_list, or choose another name"
+    );
+    let bad = import("Kto,NIP,telefon\nZła,5260250994,\n", "skip").await;
+    assert_eq!(
+        bad["errors"],
+        json!([{"line": 2, "message": "nip is no NIP: its check digit does not fit, so one of the digits is wrong"}])
+    );
+    let nameless = t.err("contact_import_run", json!({"resource": "person", "content": "Rozmiar,Kolor\n1,2\n"})).await;
+    assert_eq!(
+        nameless["message"],
+        "/map: no column is known to be a name. The columns are: Rozmiar, Kolor. Say in map which is name, first_name or last_name"
+    );
+    // One undo after the other, newest first, leaves nothing of any import.
+    for import in [&bad, &twice, &second, &first] {
+        t.ok("contact_import_undo", json!({"id": import["id"]})).await;
+    }
+    assert_eq!(t.ok("company_list", json!({})).await["total"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_part_sent_many_times_at_once_goes_in_once() {
+    let t = Tester::new().await;
+    let first = t
+        .ok("contact_import_run", json!({"resource": "person", "content": "name\nA\n", "part": 1, "last": false}))
+        .await;
+    let part =
+        json!({"resource": "person", "content": "name\nB\nC\n", "import_id": first["id"], "part": 2, "last": false});
+    let outcomes = at_once(&t, (0..16).map(|_| ("contact_import_run", part.clone()))).await;
+    let (done, refused) = sorted(&outcomes);
+    assert_eq!((done.len(), refused.into_iter().collect::<Vec<_>>()), (1, vec!["conflict"]), "{outcomes:?}");
+    assert_eq!(t.ok("person_list", json!({})).await["total"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_imports_goes_on_and_exports() {
+    let database = TestDatabase::new().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let run = async |words: &[&str]| ended(bureau(&database, words)).await;
+    let ok = async |words: &[&str]| {
+        let done = run(words).await;
+        assert_eq!(done.status, 0, "{words:?}: {done:?}");
+        serde_json::from_str::<Value>(&done.stdout).unwrap_or_else(|_| json!(done.stdout))
+    };
+    // As a Polish spreadsheet writes it: Windows-1250, semicolons, a bad row in between.
+    let (text, _, unmapped) =
+        encoding_rs::WINDOWS_1250.encode("Imię;Nazwisko;E-mail\nŁucja;Żak;l@example.org\n\nZła;;nie adres\n");
+    assert!(!unmapped);
+    std::fs::write(path("osoby.csv"), &text).unwrap();
+    let tried = ok(&["import", &path("osoby.csv"), "--dry-run", "--json"]).await;
+    assert_eq!((counts(&tried), &tried["dry_run"]), (vec![2, 1, 0, 0, 1], &json!(true)));
+    assert_eq!(tried["errors"][0]["line"], 4);
+    assert_eq!(tried["columns"][0], json!({"column": "Imię", "field": "first_name"}));
+    let told = run(&["import", &path("osoby.csv")]).await;
+    assert!(told.stderr.contains("Imię -> first_name\nNazwisko -> last_name\nE-mail -> primary_email\n"), "{told:?}");
+    let lines: Vec<&str> = told.stdout.lines().collect();
+    assert!(
+        lines[0].starts_with("line 4: primary_email ")
+            && lines[1] == "rows 2, created 1, updated 0, skipped 0, failed 1",
+        "{told:?}"
+    );
+    assert!(lines[2].starts_with("Take it all back with: bureau call contact_import_undo --args "), "{told:?}");
+    let people = ok(&["export", "persons"]).await;
+    assert!(people.as_str().unwrap().contains("Łucja Żak,Łucja,,Żak,"), "{people}");
+    // A file of several parts, of which the first is in already, goes on where it was cut.
+    let rows: String = (0..2500).map(|number| format!("Osoba {number},o{number}@example.org\n")).collect();
+    std::fs::write(path("wiele.csv"), format!("name,email\n{rows}")).unwrap();
+    let none = run(&["import", &path("wiele.csv"), "--resume"]).await;
+    assert_eq!(
+        (none.status, none.complaint()),
+        (2, "bureau: No import of this very file was cut. Leave --resume out.")
+    );
+    let whole = ok(&["import", &path("wiele.csv"), "--json"]).await;
+    assert_eq!(counts(&whole), [2500, 2500, 0, 0, 0]);
+    let undo = format!("{{\"id\": \"{}\"}}", whole["id"].as_str().unwrap());
+    ok(&["call", "contact_import_undo", "--args", &undo, "--json"]).await;
+    std::fs::write(path("out.jsonl"), "older").unwrap();
+    ok(&["export", "persons", "-o", &path("out.jsonl"), "--format", "jsonl"]).await;
+    let written = std::fs::read_to_string(path("out.jsonl")).unwrap();
+    assert_eq!((written.lines().count(), written.contains("l@example.org")), (1, true), "{written}");
+    let strange = run(&["import", &path("osoby.csv"), "--encoding", "klingon"]).await;
+    assert_eq!(
+        strange.complaint(),
+        "bureau: There is no encoding klingon. Write it like utf-8, windows-1250, windows-1251 or iso-8859-2."
+    );
+    let absent = run(&["import", &path("nie-ma.csv")]).await;
+    assert_eq!(absent.status, 2);
 }

@@ -3,7 +3,7 @@
 use bureau_kit::access::Shown;
 use serde_json::{Value, json};
 
-use crate::process::{Serving, call_message};
+use crate::process::{Serving, call_message, soon};
 use crate::support::{TestDatabase, Tester, as_nobody};
 
 const PASSWORD: &str = "Kuchnia1!";
@@ -166,5 +166,19 @@ async fn over_http_signing_in_needs_no_token_and_everything_else_does() {
     ] {
         let refused = post("/rpc", body.clone()).await;
         assert_eq!(refused.status, 401, "{body}: {refused:?}");
+    }
+}
+
+/// Comparing a password, a call gives its place at the database up: those that wait for one must not wait for each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn more_people_sign_in_at_once_than_there_are_connections() {
+    let (owner, _) = with_anna().await;
+    let calls = (0..48).map(|_| {
+        let owner = owner.clone();
+        tokio::spawn(async move { login(&owner, "anna@example.com", PASSWORD).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        let opened = soon("a login among many", call).await.unwrap();
+        assert!(opened.is_ok(), "{opened:?}");
     }
 }

@@ -203,14 +203,12 @@ impl Ctx {
             return Err(Error::internal("work aside comes before the first change"));
         }
         if self.writes {
-            let place = self.bureau.db.read().await?;
-            std::mem::replace(&mut self.tx, place).rollback().await?;
+            std::mem::replace(&mut self.tx, Tx::resting()).rollback().await?;
         }
         let done = tokio::task::spawn_blocking(work).await.map_err(Error::internal)?;
         if self.writes {
-            let mut next = self.bureau.db.write().await?;
-            next.enter(self.principal.tenant_id).await?;
-            std::mem::replace(&mut self.tx, next).commit().await?;
+            self.tx = self.bureau.db.write().await?;
+            self.tx.enter(self.principal.tenant_id).await?;
             // What the call had spent of its token's writes went back with the place it gave up.
             crate::gate::spend_write(self).await?;
         }

@@ -175,9 +175,21 @@ enum Session {
     SqliteRead(sqlite::ReadSession),
     SqliteWrite(sqlite::WriteSession),
     Postgres(postgres::Session),
+    /// None: between two transactions of one call, which must hold nothing that others wait for.
+    Resting,
+}
+
+fn resting() -> Error {
+    Error::internal("a call used the database while it had given up its place")
 }
 
 impl Tx {
+    /// Stands for the transaction of a call that has ended one and not begun the next. Holding a connection of the pool
+    /// meanwhile, calls that wait for the writer and one that has it would wait for each other.
+    pub(crate) fn resting() -> Self {
+        Self::of(Session::Resting)
+    }
+
     fn of(session: Session) -> Self {
         Self(
             session,
@@ -200,6 +212,7 @@ impl Tx {
             Session::SqliteRead(session) => session.query(text, values),
             Session::SqliteWrite(session) => session.query(text, values),
             Session::Postgres(session) => session.query(text, values).await,
+            Session::Resting => Err(resting()),
         }
     }
 
@@ -225,6 +238,7 @@ impl Tx {
             Session::SqliteRead(_) => Err(Error::internal("a read call tried to write")),
             Session::SqliteWrite(session) => session.execute(text, &sql.values),
             Session::Postgres(session) => session.execute(text, &sql.values).await,
+            Session::Resting => Err(resting()),
         }
     }
 
@@ -234,6 +248,7 @@ impl Tx {
             Session::SqliteRead(_) => Err(Error::internal("a read call tried to write")),
             Session::SqliteWrite(session) => session.script(text),
             Session::Postgres(session) => session.script(text).await,
+            Session::Resting => Err(resting()),
         }
     }
 
@@ -243,6 +258,7 @@ impl Tx {
             Session::SqliteRead(session) => session.allow(limit),
             Session::SqliteWrite(session) => session.allow(limit),
             Session::Postgres(session) => session.allow(limit).await,
+            Session::Resting => Err(resting()),
         }
     }
 
@@ -321,6 +337,7 @@ impl Tx {
             Session::SqliteRead(session) => session.finish(),
             Session::SqliteWrite(session) => session.commit().await,
             Session::Postgres(session) => session.commit().await,
+            Session::Resting => Ok(()),
         }
     }
 
@@ -330,6 +347,7 @@ impl Tx {
             Session::SqliteRead(session) => session.finish(),
             Session::SqliteWrite(session) => session.rollback().await,
             Session::Postgres(session) => session.rollback().await,
+            Session::Resting => Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@
 use uuid::Uuid;
 
 use crate::ctx::Ctx;
+use crate::db::Tx;
 use crate::error::Result;
 use crate::record::{Record, select_list};
 use crate::sql::Sql;
@@ -54,18 +55,16 @@ impl Ctx {
         {
             return Ok(());
         }
-        // A snapshot keeps the place meanwhile: SQLite has one writer, and it must be given back before it is taken anew.
-        let place = self.bureau.db.read().await?;
-        let step = std::mem::replace(&mut self.tx, place);
+        // SQLite has one writer, and it must be given back before it is taken anew.
+        let step = std::mem::replace(&mut self.tx, Tx::resting());
         match self.steps {
             Steps::Kept => step.commit().await?,
             _ => step.rollback().await?,
         }
         tokio::time::sleep(REST).await;
-        let mut next = self.bureau.db.write().await?;
-        next.enter(self.principal.tenant_id).await?;
-        next.allow(crate::tool::LONG_LIMIT).await?;
-        std::mem::replace(&mut self.tx, next).commit().await
+        self.tx = self.bureau.db.write().await?;
+        self.tx.enter(self.principal.tenant_id).await?;
+        self.tx.allow(crate::tool::LONG_LIMIT).await
     }
 
     /// How many rows of a table the tenant has, whatever the caller's organizations.

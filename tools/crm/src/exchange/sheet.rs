@@ -1,5 +1,7 @@
 //! The text of a file as columns and rows, each row with its line.
 
+use std::io::Read as _;
+
 use bureau_kit::prelude::*;
 
 /// How a file is written.
@@ -65,19 +67,24 @@ fn separator(content: &str) -> u8 {
 }
 
 fn csv(content: &str, first_line: i64) -> Result<Sheet> {
+    // The last row ends its line like all others, so that lines are counted alike.
+    let end: &[u8] = if content.ends_with('\n') { b"" } else { b"\n" };
     let mut reader = ::csv::ReaderBuilder::new()
         .delimiter(separator(content))
         .flexible(true)
         .has_headers(true)
-        .from_reader(content.as_bytes());
+        .from_reader(content.as_bytes().chain(end));
     let wrong = |error: ::csv::Error| Error::invalid("/content", format!("is no CSV: {error}"));
     let columns: Vec<String> = reader.headers().map_err(wrong)?.iter().map(|name| name.trim().to_owned()).collect();
     // Headings may themselves take several lines.
     let head = i64::try_from(reader.position().line()).unwrap_or(2);
     let mut rows = Vec::new();
-    for record in reader.into_records() {
-        let record = record.map_err(wrong)?;
-        let at = record.position().and_then(|place| i64::try_from(place.line()).ok()).unwrap_or(head);
+    let mut record = ::csv::StringRecord::new();
+    while reader.read_record(&mut record).map_err(wrong)? {
+        // Counted back from the end of the row: the reader says where it began to look, which may be a blank line before it.
+        let inside: usize = record.iter().map(|cell| cell.matches('\n').count()).sum();
+        let end = i64::try_from(reader.position().line()).unwrap_or(head);
+        let at = end.saturating_sub(1).saturating_sub(i64::try_from(inside).unwrap_or(i64::MAX));
         let line = first_line.saturating_add(at.saturating_sub(head));
         let cells: Vec<String> = record.iter().map(str::to_owned).collect();
         let cells = if cells.len() > columns.len() {
@@ -132,6 +139,10 @@ mod tests {
                 (5, cells(&["=1", "z"])),
             ]
         );
+        let lines =
+            |content: &str| read(content, Format::Csv, 2).unwrap().rows.iter().map(|row| row.line).collect::<Vec<_>>();
+        assert_eq!(lines("name\nA\n\n\nB\n\"C\nD\"\n\nE"), [2, 5, 6, 9]);
+        assert_eq!(lines("name\r\nA\r\n\r\nB\r\n"), [2, 4]);
         let sheet = read("a\tb\n1\t2", Format::Csv, 2).unwrap();
         assert_eq!(sheet.columns, ["a", "b"]);
     }
