@@ -48,7 +48,10 @@ max_connections = 400
 # What is kept here is kept for minutes: only the processes are killed, never the machine.
 synchronous_commit = off
 full_page_writes = off
-fsync = off
+# Each test fills a schema of its own with a thousand tables and indexes: nobody is to tidy up behind them.
+autovacuum = off
+checkpoint_timeout = 1h
+max_wal_size = 4GB
 CONF
     as_postgres "$bin/pg_ctl" start --pgdata=data --log=server.log --wait --silent >&2 ||
         { cat server.log >&2; exit 1; }

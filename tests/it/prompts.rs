@@ -11,22 +11,15 @@ use crate::world::World;
 
 /// Tools by prompt and choice, as a newcomer should find them in the texts.
 const TOOLS: &[(&str, &str, &[&str])] = &[
-    ("merge_duplicates", "person", &["person_list", "person_show", "person_update", "person_merge", "action_undo"]),
+    (
+        "merge_duplicates",
+        "person",
+        &["duplicate_list", "person_list", "person_show", "person_update", "person_merge", "action_undo"],
+    ),
     (
         "merge_duplicates",
         "company",
-        &[
-            "company_list",
-            "company_show",
-            "person_list",
-            "task_list",
-            "contract_list",
-            "batch_call",
-            "person_update",
-            "task_update",
-            "company_update",
-            "action_undo",
-        ],
+        &["duplicate_list", "company_list", "company_show", "company_update", "client_merge", "action_undo"],
     ),
     ("merge_duplicates", "tag", &["tag_list", "tag_show", "tag_merge", "action_undo"]),
     (

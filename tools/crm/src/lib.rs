@@ -13,6 +13,8 @@ mod built_in_dictionary;
 mod client;
 mod client_contact;
 mod client_note;
+mod client_option;
+mod client_write;
 mod company;
 mod contact;
 mod customer;

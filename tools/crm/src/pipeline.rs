@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bureau_identity::Tenant;
 use bureau_kit::prelude::*;
 
 use crate::Pipeline;
@@ -73,6 +74,8 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
         }
         let becomes_default = draft.values.get("is_default") == Some(&Val::Bool(true));
         if becomes_default && !draft.before.is_some_and(|before| before.flag("is_default")) {
+            // Two that become the default one at once come one after the other, also where there was none.
+            ctx.hold(Tenant::TABLE, ctx.tenant_id()).await?;
             let mut sql = ctx.from(&PIPELINES);
             sql.push(" AND is_default");
             if let Some(former) = ctx.first(&PIPELINES, sql).await? {

@@ -16,6 +16,7 @@ pub(super) fn tools() -> Vec<Tool> {
         "as CSV or JSON lines, oldest first, at most 1000 a call: go on with next_cursor until it is null.";
     vec![
         Tool::read("person_export", super::VIEW, people)
+            .alias("contact_export")
             .title("Export people")
             .about(format!("Write the people you may see {HOW} contact_import_run reads it back."))
             .synonyms("csv download contacts all people file eksport wyeksportuj osoby osób kontaktów do pliku pobierz експорт людей контактів"),
