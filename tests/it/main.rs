@@ -31,6 +31,7 @@ mod contract_steps;
 mod contracts;
 mod corpus;
 mod crm;
+mod customer_rules;
 mod customers;
 mod deals;
 mod dialogue;

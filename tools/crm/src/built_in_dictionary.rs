@@ -105,8 +105,11 @@ fn singular(kind: &str) -> String {
 /// A value of a customer dictionary as the dictionary writes it. An unknown one is refused with the known ones named.
 pub(crate) async fn known_value(ctx: &mut Ctx, kind: &str, argument: &str, value: &str) -> Result<String> {
     let dictionary = of_kind(ctx, kind).await?;
-    let known =
-        dictionary_entry::entries(ctx, dictionary.id, EntryQuery { page_size: Some(100), ..EntryQuery::default() });
+    let known = dictionary_entry::entries(
+        ctx,
+        dictionary.id,
+        EntryQuery { page_size: Some(100), nearest: true, ..EntryQuery::default() },
+    );
     let known = known.await?.items;
     let folded = value.trim().to_lowercase();
     if let Some(entry) = known.iter().find(|entry| entry.value.to_lowercase() == folded) {

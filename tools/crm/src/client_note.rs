@@ -96,6 +96,15 @@ fn client() -> String {
     "Crm::Client".to_owned()
 }
 
+/// The kind of record that a class name of Intum means. Contacts are clients here: one party.
+fn noteable_noun(kind: &str) -> Result<&'static str> {
+    match subject::noun_of(kind).as_str() {
+        "client" | "contact" | "customer" | "party" | "person" | "company" => Ok(PARTIES.noun),
+        "deal" => Ok(DEALS.noun),
+        _ => Err(Error::invalid("/noteable_type", "expected Crm::Client, Crm::Contact or Crm::Deal")),
+    }
+}
+
 /// What a note is on: a person or company, or a deal.
 async fn noteable(ctx: &mut Ctx, kind: &str, key: Key) -> Result<Record> {
     let found = subject::find(ctx, "noteable_type", kind, key).await?;
@@ -112,9 +121,8 @@ async fn noteable(ctx: &mut Ctx, kind: &str, key: Key) -> Result<Record> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListInput {
-    /// Kind of what they are on: Crm::Client (unless given), Crm::Contact or Crm::Deal.
-    #[serde(default = "client")]
-    noteable_type: String,
+    /// Kind of what they are on: Crm::Client, Crm::Contact or Crm::Deal; Crm::Client with noteable_id, else all, unless given.
+    noteable_type: Option<String>,
     /// Only on this one.
     #[serde(alias = "client_id")]
     #[schemars(with = "Option<String>", extend("x-record" = "parties"))]
@@ -132,11 +140,24 @@ struct ListInput {
 
 async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<ClientNote>> {
     let subject = match input.noteable_id {
-        Some(key) => Some(noteable(ctx, &input.noteable_type, key).await?.id),
+        Some(key) => {
+            let kind = input.noteable_type.clone().unwrap_or_else(client);
+            Some(noteable(ctx, &kind, key).await?.id)
+        }
         None => None,
     };
-    let query =
-        NoteQuery { subject, words: input.q, page: input.page, page_size: input.page_size, ..NoteQuery::default() };
+    let subject_type = match input.noteable_type.as_deref().filter(|_| subject.is_none()) {
+        Some(kind) => Some(noteable_noun(kind)?),
+        None => None,
+    };
+    let query = NoteQuery {
+        subject_type,
+        subject,
+        words: input.q,
+        page: input.page,
+        page_size: input.page_size,
+        ..NoteQuery::default()
+    };
     query.run(ctx).await?.try_map(|note| shown(&note))
 }
 

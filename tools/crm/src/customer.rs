@@ -6,6 +6,24 @@ use bureau_kit::rights::Principal;
 use crate::deal::DEALS;
 use crate::party::PARTIES;
 
+/// The row of a table that a key names, if its subject is a person, company or deal that the caller sees. The organization
+/// written on the row itself does not count: the subject may have moved to another since, or been merged into one of another.
+pub(crate) async fn fetch(ctx: &mut Ctx, table: &'static Table, key: Key) -> Result<Option<Record>> {
+    let mut sql = ctx.from_tenant(table);
+    match key {
+        Key::Uuid(id) => sql.and_eq("id", id),
+        Key::Num(num) => sql.and_eq("num", num),
+    };
+    let Some(found) = ctx.records(table, &sql).await?.into_iter().next() else { return Ok(None) };
+    if !sees_subject(ctx, &found).await? {
+        return Ok(None);
+    }
+    match ctx.fetch_in_tenant(table, found.id).await {
+        Err(error) if error.code() == Code::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 /// Appends the condition that the subject of a row is a person, company or deal that the caller sees.
 pub(crate) fn and_seen(principal: &Principal, sql: &mut Sql) {
     let Some(reach) = &principal.organizations else { return };

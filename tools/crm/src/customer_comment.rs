@@ -121,7 +121,14 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Comment>> {
         Some(id) => Some(ctx.fetch(id).await?.id),
         None => None,
     };
-    let query = NoteQuery { subject, deal, words: input.q, page: input.page, page_size: input.page_size };
+    let query = NoteQuery {
+        subject,
+        deal,
+        words: input.q,
+        page: input.page,
+        page_size: input.page_size,
+        ..NoteQuery::default()
+    };
     query.run(ctx).await?.try_map(|note| shown(&note))
 }
 

@@ -11,6 +11,7 @@ use crate::form::Mode;
 
 const VIEW: &str = "customers.people.view";
 const MANAGE: &str = "customers.settings.manage";
+const LONGEST_ICON: usize = 48;
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -64,7 +65,12 @@ struct ListInput {
 
 async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Entry>> {
     let dictionary = of_kind(ctx, &input.kind).await?;
-    entries(ctx, dictionary.id, EntryQuery { words: input.q, page: input.page, page_size: input.page_size }).await
+    entries(
+        ctx,
+        dictionary.id,
+        EntryQuery { words: input.q, page: input.page, page_size: input.page_size, nearest: true },
+    )
+    .await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -99,7 +105,18 @@ struct Upserted {
     entry: Entry,
 }
 
+/// Icons of customer values are shorter than those of other dictionaries (documented).
+fn check_icon(icon: &Patch<String>) -> Result<()> {
+    match icon {
+        Patch::Set(icon) if icon.trim().chars().count() > LONGEST_ICON => {
+            Err(Error::invalid("/icon", format!("is longer than {LONGEST_ICON} characters")))
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn create(ctx: &mut Ctx, input: CreateInput) -> Result<Upserted> {
+    check_icon(&input.icon)?;
     let dictionary = of_kind(ctx, &input.kind).await?;
     let organization = match input.organization_id {
         Some(organization) => Some(ctx.reference("organization_id", organization).await?),
@@ -161,6 +178,7 @@ struct UpdateInput {
 }
 
 async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<Entry> {
+    check_icon(&input.icon)?;
     let entry = fetch(ctx, input.id).await?;
     let given = EntryInput { value: input.value, label: input.label, color: input.color, icon: input.icon };
     dictionary_entry::change(ctx, &entry, given).await
@@ -208,6 +226,6 @@ async fn currencies(ctx: &mut Ctx, _: CurrencyInput) -> Result<Currencies> {
             "This company has no dictionary of currencies. dictionary_create with the key currency makes one.",
         )
     })?;
-    let query = EntryQuery { page_size: Some(100), ..EntryQuery::default() };
+    let query = EntryQuery { page_size: Some(100), nearest: true, ..EntryQuery::default() };
     Ok(Currencies { id: dictionary.id, entries: entries(ctx, dictionary.id, query).await?.items })
 }

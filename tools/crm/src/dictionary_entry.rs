@@ -49,6 +49,9 @@ pub(crate) static DICTIONARY_ENTRIES: Table = Table::new(
 
 fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
+        if let Some(before) = draft.before {
+            refuse_inherited(ctx, before)?;
+        }
         if draft.event == Event::Delete {
             return Ok(());
         }
@@ -84,6 +87,20 @@ fn rule<'a>(ctx: &'a mut Ctx, draft: Draft<'a>) -> BoxFuture<'a, Result<()>> {
         draft.values.set("value_folded", folded);
         Ok(())
     })
+}
+
+/// Documented: what comes from above is read, and changed only by those who are let into the organization it is of.
+fn refuse_inherited(ctx: &Ctx, entry: &Record) -> Result<()> {
+    let Some(reach) = &ctx.principal().organizations else { return Ok(()) };
+    if entry.organization_id.is_some_and(|own| reach.contains(&own)) {
+        return Ok(());
+    }
+    Err(Error::forbidden(format!(
+        "The value {} comes from above your organization and cannot be changed here. Add the same value for your own \
+         organization instead: it stands before this one.",
+        entry.text("value")
+    ))
+    .with("missing", "organization"))
 }
 
 /// A value of a dictionary, as tools answer it.
@@ -140,6 +157,8 @@ impl Entry {
 /// What a list of values asks for beside the dictionary.
 #[derive(Debug, Default)]
 pub(crate) struct EntryQuery {
+    /// Each value once, as the nearest organization has it, seen from the caller's own upwards.
+    pub(crate) nearest: bool,
     pub(crate) words: Option<String>,
     pub(crate) page: Option<i64>,
     pub(crate) page_size: Option<i64>,
@@ -148,11 +167,14 @@ pub(crate) struct EntryQuery {
 /// The values of a dictionary that the caller sees: those of the whole tenant, of its organizations, and of those above its own.
 pub(crate) async fn entries(ctx: &mut Ctx, dictionary: Uuid, query: EntryQuery) -> Result<Page<Entry>> {
     let (page, page_size) = page::Wanted { page: query.page, page_size: query.page_size }.checked()?;
-    let above = match ctx.principal().organization_id.filter(|_| ctx.principal().organizations.is_some()) {
+    let own = ctx.principal().organization_id;
+    let above = match own {
         Some(own) => organizations_above(ctx, own).await?,
         None => Vec::new(),
     };
+    let chain: Vec<Uuid> = own.into_iter().chain(above.iter().copied()).collect();
     let reach = ctx.principal().organizations.clone();
+    let tenant = ctx.tenant_id();
     let filter = |sql: &mut Sql| {
         sql.and_eq("dictionary_id", dictionary);
         if let Some(reach) = &reach {
@@ -161,6 +183,9 @@ pub(crate) async fn entries(ctx: &mut Ctx, dictionary: Uuid, query: EntryQuery) 
         }
         if let Some(words) = &query.words {
             sql.and_contains(words);
+        }
+        if query.nearest {
+            and_nearest(tenant, &chain, sql);
         }
     };
     // Said by hand, since what is inherited lies outside the caller's own organizations.
@@ -172,6 +197,25 @@ pub(crate) async fn entries(ctx: &mut Ctx, dictionary: Uuid, query: EntryQuery) 
     rows.push(" ORDER BY value_folded, id");
     let found = page::fetch(ctx, &DICTIONARY_ENTRIES, page::Query { rows, counted, page, page_size }).await?;
     found.try_map(|entry| Entry::of(ctx, &entry))
+}
+
+/// Leaves out what a nearer organization says otherwise. The chain begins with the caller's own organization and goes up; the
+/// whole tenant is above them all. Values of organizations beside the chain stay.
+fn and_nearest(tenant: Uuid, chain: &[Uuid], sql: &mut Sql) {
+    let levels = chain.iter().copied().map(Some).chain([None]);
+    for (above, level) in levels.enumerate().skip(1) {
+        sql.push(" AND NOT (organization_id ");
+        match level {
+            Some(id) => sql.push("= ").bind(id),
+            None => sql.push("IS NULL"),
+        };
+        sql.push(" AND EXISTS (SELECT 1 FROM dictionary_entries AS nearer WHERE nearer.tenant_id = ").bind(tenant);
+        sql.push(
+            " AND nearer.dictionary_id = dictionary_entries.dictionary_id \
+             AND nearer.value_folded = dictionary_entries.value_folded",
+        );
+        sql.and_in("nearer.organization_id", chain.iter().copied().take(above)).push("))");
+    }
 }
 
 /// The organizations that one lies below, nearest first.
@@ -209,7 +253,7 @@ struct ListInput {
 
 async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Entry>> {
     let dictionary = ctx.fetch(input.dictionary_id).await?;
-    let query = EntryQuery { words: input.q, page: input.page, page_size: input.page_size };
+    let query = EntryQuery { words: input.q, page: input.page, page_size: input.page_size, nearest: false };
     entries(ctx, dictionary.id, query).await
 }
 

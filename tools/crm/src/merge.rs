@@ -3,6 +3,7 @@
 use bureau_kit::prelude::*;
 
 use crate::Party;
+use crate::address;
 use crate::party::{self, PARTIES, PARTY_METADATA_KEYS};
 use crate::reparent::{Counts, move_references};
 
@@ -151,6 +152,10 @@ async fn join(
     // Documented to be in the answer always.
     let mut reparented = Counts::from([("deals", 0), ("activities", 0), ("tags", 0)]);
     for id in &duplicate_ids {
+        // The main address of the one that stays is the main one; without any, that of the first duplicate that has one.
+        if address::has_main(ctx, primary_id).await? {
+            address::demote(ctx, *id, None).await?;
+        }
         move_references(ctx, person(*id)?, primary, &[&PARTY_METADATA_KEYS], &mut reparented).await?;
     }
     for id in &duplicate_ids {

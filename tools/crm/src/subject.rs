@@ -54,7 +54,7 @@ pub(crate) async fn find(ctx: &mut Ctx, argument: &str, kind: &str, key: Key) ->
 }
 
 /// `Organize::Task` and `task` as `task`.
-fn noun_of(kind: &str) -> String {
+pub(crate) fn noun_of(kind: &str) -> String {
     let class = kind.trim().rsplit("::").next().unwrap_or_default();
     let mut noun = String::with_capacity(class.len());
     for letter in class.chars() {

@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(23, "0023_sales"),
     migration!(24, "0024_parties"),
     migration!(25, "0025_contact_imports"),
+    migration!(26, "0026_main_addresses"),
 ];
 
 #[cfg(test)]
