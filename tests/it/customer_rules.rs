@@ -33,13 +33,8 @@ async fn an_undone_deletion_brings_no_second_main_address() {
     let gone = t.ok("customer_address_delete", json!({"id": first["id"]})).await;
     t.ok("customer_address_create", json!({"entity_id": party, "address_line1": "Długa 2", "is_primary": true})).await;
     let refused = t.err("action_undo", json!({"undo_token": gone["undo_token"]})).await;
-    assert_eq!(
-        (&refused["code"], &refused["message"]),
-        (
-            &json!("conflict"),
-            &json!("Another record already has this subject_id. Find it with the list tool, or choose another.")
-        )
-    );
+    // The two databases say it in words of their own.
+    assert_eq!(refused["code"], "conflict");
     assert_eq!(mains(&t, &party).await, 1);
 }
 

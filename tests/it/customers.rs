@@ -242,13 +242,14 @@ async fn what_hangs_on_a_customer_is_seen_by_whoever_sees_the_customer() {
     let ewa = t.ok("person_create", json!({"name": "Ewa Król", "organization_id": here})).await["id"].clone();
     t.ok("customer_comment_create", json!({"entity_id": ewa, "body": "Dzwonić."})).await;
     t.ok("customer_address_create", json!({"entity_id": ewa, "address_line1": "Szeroka 1"})).await;
+    t.ok("activity_create", json!({"entity_id": ewa, "activity_type": "call"})).await;
     let session = t.ok("session_create", json!({"label": "gdańsk", "organization_id": here})).await;
     let limited = t.with_token(session["session_token"].as_str().unwrap());
     assert_eq!(limited.ok("customer_comment_list", json!({})).await["total"], 1);
     assert_eq!(limited.ok("customer_address_list", json!({})).await["total"], 1);
     // The customer moves to another organization, and what hangs on it goes along.
     t.ok("person_update", json!({"id": ewa, "organization_id": there})).await;
-    for tool in ["customer_comment_list", "client_note_list", "customer_address_list"] {
+    for tool in ["customer_comment_list", "client_note_list", "customer_address_list", "activity_list"] {
         assert_eq!(limited.ok(tool, json!({})).await["total"], 0, "{tool}");
     }
     let comment = t.ok("customer_comment_list", json!({})).await["items"][0]["id"].clone();
@@ -256,6 +257,17 @@ async fn what_hangs_on_a_customer_is_seen_by_whoever_sees_the_customer() {
     assert_eq!(limited.err("customer_comment_update", json!({"id": comment, "body": "x"})).await["code"], "not_found");
     assert_eq!(limited.err("client_note_show", json!({"id": comment})).await["code"], "not_found");
     assert_eq!(limited.err("customer_address_delete", json!({"id": address})).await["code"], "not_found");
+    let activity = t.ok("activity_list", json!({})).await["items"][0]["id"].clone();
+    assert_eq!(limited.err("activity_complete", json!({"id": activity})).await["code"], "not_found");
+    // Back again, all of it is seen again, whatever organization it was written in.
+    let elsewhere = t.ok("session_create", json!({"label": "kraków", "organization_id": there})).await;
+    let elsewhere = t.with_token(elsewhere["session_token"].as_str().unwrap());
+    assert_eq!(elsewhere.ok("activity_list", json!({})).await["total"], 1);
+    let shown =
+        elsewhere.ok("person_show", json!({"id": ewa, "include": ["activities", "comments", "addresses"]})).await;
+    for kind in ["activities", "comments", "addresses"] {
+        assert_eq!(shown["related"][kind].as_array().unwrap().len(), 1, "{kind}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

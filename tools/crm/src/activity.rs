@@ -312,9 +312,11 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<ActivityView>> {
         }
         customer::and_seen(&principal, sql);
     };
-    let mut counted = ctx.select("1", &ACTIVITIES);
+    // Said by hand: whoever sees the subject sees the activity, whatever organization it was written in.
+    let mut counted = Sql::new("SELECT 1 FROM activities WHERE tenant_id = ");
+    counted.bind(ctx.tenant_id());
     filter(&mut counted);
-    let mut rows = ctx.from(&ACTIVITIES);
+    let mut rows = ctx.from_tenant(&ACTIVITIES);
     filter(&mut rows);
     let sort = input.sort.unwrap_or(Sort::Num);
     let (column, nullable) = match sort {
@@ -341,11 +343,8 @@ struct ActivityInput {
 
 /// An activity with a customer or about a deal that the caller sees.
 async fn fetch(ctx: &mut Ctx, id: Id<Activity>) -> Result<Record> {
-    let activity = ctx.fetch(id).await?;
-    if customer::sees_subject(ctx, &activity).await? {
-        return Ok(activity);
-    }
-    Err(Error::not_found(ACTIVITIES.noun, id.key()))
+    let found = customer::fetch(ctx, &ACTIVITIES, id.key()).await?;
+    found.ok_or_else(|| Error::not_found(ACTIVITIES.noun, id.key()))
 }
 
 async fn show(ctx: &mut Ctx, input: ActivityInput) -> Result<ActivityView> {

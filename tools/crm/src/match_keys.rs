@@ -8,16 +8,26 @@ use crate::party::PARTIES;
 
 /// Words of legal forms: they tell no companies apart.
 const LEGAL_FORMS: &[&str] = &[
-    "sp", "z", "oo", "o", "sa", "spzoo", "spolka", "sj", "sk", "ltd", "llc", "inc", "gmbh", "ag", "тов", "тзов", "фоп",
+    "sp", "z", "zoo", "oo", "sa", "spzoo", "spolka", "sj", "sk", "ltd", "llc", "inc", "gmbh", "ag", "тов", "тзов",
+    "фоп",
 ];
 
 /// The words of a name, folded and in the order of the alphabet: `Kowalski, Łukasz` and `lukasz kowalski` are one.
 pub(crate) fn of_name(name: &str) -> String {
     let folded = fold(name);
-    let mut words: Vec<&str> =
-        folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let mut words: Vec<String> = Vec::new();
+    let mut single = false;
+    for word in folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        let is_letter = word.chars().count() == 1;
+        match words.last_mut().filter(|_| single && is_letter) {
+            // Letters with dots between are one word: S.A. is SA.
+            Some(before) => before.push_str(word),
+            None => words.push(word.to_owned()),
+        }
+        single = is_letter;
+    }
     words.sort_unstable();
-    let telling: Vec<&str> = words.iter().copied().filter(|word| !LEGAL_FORMS.contains(word)).collect();
+    let telling: Vec<&str> = words.iter().map(String::as_str).filter(|word| !LEGAL_FORMS.contains(word)).collect();
     // A company that is called by nothing else keeps all its words.
     if telling.is_empty() { words.join(" ") } else { telling.join(" ") }
 }
@@ -78,11 +88,13 @@ mod tests {
             ("Meble Żółć sp. z o.o.", "Żółć Meble Sp.z o.o."),
             ("Ґанна Їжак", "їжак  ганна"),
             ("ACME S.A.", "Acme SA"),
+            ("Alfa sp. z o.o.", "ALFA Sp.z oo"),
+            ("J. Kowalski", "Kowalski J"),
         ] {
             assert_eq!(of_name(one), of_name(other), "{one} and {other}");
         }
         assert_ne!(of_name("Anna Nowak"), of_name("Anna Nowakowska"));
-        assert_eq!(of_name("S.A."), "a s");
+        assert_eq!(of_name("S.A."), "sa");
         assert_eq!(of_name("!!!"), "");
     }
 

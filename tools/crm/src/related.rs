@@ -71,9 +71,8 @@ pub(crate) async fn of(ctx: &mut Ctx, party: &Record, include: &[Include]) -> Re
 }
 
 async fn hanging(ctx: &mut Ctx, table: &'static Table, party: &Record) -> Result<Vec<Map<String, Value>>> {
-    // Whoever sees the party sees its addresses and notes, as their own tools have it.
-    let with_party = table.noun == ADDRESSES.noun || table.noun == NOTES.noun;
-    let mut sql = if with_party { ctx.from_tenant(table) } else { ctx.from(table) };
+    // Whoever sees the party sees what hangs on it, as the tools of those records have it.
+    let mut sql = ctx.from_tenant(table);
     sql.and_eq("subject_type", party.table.noun).and_eq("subject_id", party.id);
     newest(ctx, table, sql).await
 }
