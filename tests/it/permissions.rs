@@ -89,11 +89,14 @@ async fn every_tool_is_open_to_exactly_those_who_hold_its_right() {
     let entries = world.owner.bureau.registry.entries();
     assert_eq!(entries.len(), tools.len(), "schemas/ is not current");
     let before = world.owner.dump().await;
-    let (mut cells, mut refused, mut wrong) = (0, 0, Vec::new());
-    for caller in &callers {
+    let (mut cells, mut pairs, mut refused, mut wrong) = (0, 0, 0, Vec::new());
+    // Rights are weighed by the same code whatever the database, and a look into PostgreSQL costs ten times one into SQLite: there
+    // each tool meets a third of the callers, and each caller a third of the tools.
+    let share = if std::env::var_os("BUREAU_TEST_POSTGRES").is_some() { 3 } else { 1 };
+    for (turn, caller) in callers.iter().enumerate() {
         let principal = caller.tester.bureau.principal(&caller.tester.shown).await.unwrap();
         let explains = missing(&caller.held, &caller.limits, &tools["permission_explain"]);
-        for entry in entries {
+        for entry in entries.iter().skip(turn % share).step_by(share) {
             let (name, tool) = (entry.tool.name, &tools[entry.tool.name]);
             let expected = missing(&caller.held, &caller.limits, tool);
             let mut cell = |way: &str, holds: bool, what: &dyn std::fmt::Debug| {
@@ -124,6 +127,7 @@ async fn every_tool_is_open_to_exactly_those_who_hold_its_right() {
             };
             cell(&format!("permission_explain {name}"), right, &told);
             refused += usize::from(expected.is_some());
+            pairs += 1;
         }
     }
     assert!(wrong.is_empty(), "{} of {cells} cells are wrong:\n{}", wrong.len(), wrong.join("\n"));
@@ -133,7 +137,7 @@ async fn every_tool_is_open_to_exactly_those_who_hold_its_right() {
          explained; {refused} pairs refused, {} allowed",
         callers.len(),
         entries.len(),
-        callers.len() * entries.len() - refused
+        pairs - refused
     );
 }
 
