@@ -115,17 +115,18 @@ struct Pairs {
 /// A person or company with its keys.
 struct Candidate {
     kind: String,
+    active: bool,
     twin: Twin,
     keys: Vec<Option<String>>,
 }
 
-const COLUMNS: &str =
-    "id, num, kind, display_name, primary_email, primary_phone, nip, pesel, primary_email_folded, phone_key, name_key";
+const COLUMNS: &str = "id, num, kind, display_name, primary_email, primary_phone, nip, pesel, primary_email_folded, phone_key, name_key, active";
 
 fn candidate(row: &bureau_kit::value::Row) -> Result<Candidate> {
     let keys = (6..11).map(|place| Ok(row.get::<Option<String>>(place)?.filter(|key| !key.is_empty())));
     Ok(Candidate {
         kind: row.get(2)?,
+        active: row.get(11)?,
         twin: Twin { id: row.get(0)?, num: row.get(1)?, name: row.get(3)?, email: row.get(4)?, phone: row.get(5)? },
         keys: keys.collect::<Result<_>>()?,
     })
@@ -145,15 +146,14 @@ async fn around(ctx: &mut Ctx, one: &Candidate) -> Result<Vec<Candidate>> {
     let mut found: BTreeMap<i64, Candidate> = BTreeMap::new();
     for ((column, ..), key) in KEYS.iter().zip(&one.keys) {
         let Some(key) = key else { continue };
+        // By the key alone: an index of kind and state would seem to narrow more, and walk through everybody.
         let mut sql = ctx.select(COLUMNS, &PARTIES);
-        sql.and_eq(column, key.as_str())
-            .and_eq("kind", one.kind.as_str())
-            .push(" AND active AND id <> ")
-            .bind(one.twin.id);
-        sql.push(" ORDER BY num LIMIT ").bind(CROWD);
+        sql.and_eq(column, key.as_str()).push(" LIMIT ").bind(CROWD.saturating_mul(2));
         for row in ctx.rows(&sql).await? {
             let candidate = candidate(&row)?;
-            found.insert(candidate.twin.num, candidate);
+            if candidate.active && candidate.kind == one.kind && candidate.twin.id != one.twin.id {
+                found.insert(candidate.twin.num, candidate);
+            }
         }
     }
     Ok(found.into_values().collect())

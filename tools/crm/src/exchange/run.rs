@@ -443,15 +443,23 @@ impl Work {
             ("primary_email_folded", text("primary_email").map(|email| email.to_lowercase())),
         ];
         if !self.is_person {
-            ways.push(("display_name", text("name")));
+            ways.push(("name_folded", text("name").map(|name| fold(&name))));
         }
         for (column, value) in ways {
             let Some(value) = value else { continue };
-            let mut sql = ctx.select("id", &PARTIES);
-            sql.and_eq(column, value).and_eq("kind", if self.is_person { "person" } else { "company" });
-            sql.push(" AND active ORDER BY num LIMIT 1");
-            if let Some(row) = ctx.rows(&sql).await?.first() {
-                return row.get(0).map(Some);
+            // By this alone: an index of kind and state would seem to narrow more, and walk through everybody.
+            let mut sql = ctx.select("id, kind, active", &PARTIES);
+            sql.and_eq(column, value);
+            if column == "unique_id" {
+                // Said as in the partial index, so that the planner recognises it.
+                sql.push(" AND unique_id <> ''");
+            }
+            sql.push(" LIMIT 50");
+            let kind = if self.is_person { "person" } else { "company" };
+            for row in ctx.rows(&sql).await? {
+                if row.get::<String>(1)? == kind && row.get::<bool>(2)? {
+                    return row.get(0).map(Some);
+                }
             }
         }
         Ok(None)
