@@ -443,16 +443,18 @@ impl Work {
             ("primary_email_folded", text("primary_email").map(|email| email.to_lowercase())),
         ];
         if !self.is_person {
-            ways.push(("name_folded", text("name").map(|name| fold(&name))));
+            ways.push(("display_name", text("name")));
         }
         for (column, value) in ways {
             let Some(value) = value else { continue };
             // By this alone: an index of kind and state would seem to narrow more, and walk through everybody.
             let mut sql = ctx.select("id, kind, active", &PARTIES);
             sql.and_eq(column, value);
-            if column == "unique_id" {
-                // Said as in the partial index, so that the planner recognises it.
-                sql.push(" AND unique_id <> ''");
+            // Said as in the partial indexes, so that the planner recognises them.
+            match column {
+                "unique_id" => _ = sql.push(" AND unique_id <> ''"),
+                "display_name" => _ = sql.push(" AND kind = 'company'"),
+                _ => {}
             }
             sql.push(" LIMIT 50");
             let kind = if self.is_person { "person" } else { "company" };
