@@ -216,8 +216,8 @@ async fn comments_and_client_notes_are_one_conversation() {
     );
     assert_eq!(
         t.err("client_note_create", json!({"noteable_type": "Organize::Project", "noteable_id": ewa, "content": "x"}))
-            .await["code"],
-        "not_found"
+            .await["message"],
+        "/noteable_type: expected Crm::Client, Crm::Contact or Crm::Deal"
     );
     // A comment on a task is no comment on a customer.
     let task = t.ok("task_create", json!({"title": "Pomiar"})).await;

@@ -240,10 +240,7 @@ async fn contacts_are_people_of_companies_and_of_the_address_book() {
     assert_eq!(t.err("contact_show", json!({"id": person["id"]})).await["code"], "not_found");
     assert_eq!(
         t.err("contact_update", json!({"id": contact["id"], "client_id": person["id"]})).await["message"],
-        format!(
-            "/client_id: there is no company {}; use client_list (kind: company) to find it",
-            person["id"].as_str().unwrap()
-        )
+        format!("/client_id: there is no company {}; use company_list to find it", person["id"].as_str().unwrap())
     );
     let changed =
         t.ok("contact_update", json!({"id": contact["id"], "last_name": "Nowak", "client_id": firm["num"]})).await;

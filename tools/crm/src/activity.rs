@@ -568,19 +568,10 @@ async fn change(ctx: &mut Ctx, mode: Mode, input: ChangeInput) -> Result<Activit
     one(ctx, activity).await
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of what was deleted.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
-async fn delete(ctx: &mut Ctx, input: ActivityInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: ActivityInput) -> Result<family::Deleted> {
     let activity = fetch(ctx, input.id).await?;
     family::remove(ctx, &activity).await?;
-    Ok(Deleted { ok: true, id: activity.id })
+    Ok(family::Deleted::of(&activity))
 }
 
 async fn complete(ctx: &mut Ctx, input: ActivityInput) -> Result<ActivityView> {

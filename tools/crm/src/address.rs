@@ -349,19 +349,10 @@ struct DeleteInput {
     id: Id<Address>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of what was deleted.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
-async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<family::Deleted> {
     let address = fetch(ctx, input.id).await?;
     family::remove(ctx, &address).await?;
-    Ok(Deleted { ok: true, id: address.id })
+    Ok(family::Deleted::of(&address))
 }
 
 /// An address of a customer that the caller sees.

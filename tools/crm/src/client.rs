@@ -7,7 +7,7 @@ use crate::Party;
 use crate::client_option::{change_option, change_options};
 use crate::client_write::{create, delete, update, upsert};
 use crate::list::{Order, PartyQuery, PartySort};
-use crate::party::PARTIES;
+use crate::party::{PARTIES, PartyKind};
 use crate::tag_link::{self, TagRef};
 
 const VIEW: &str = "customers.people.view";
@@ -80,21 +80,6 @@ pub(crate) fn tools() -> Vec<Tool> {
             )
             .synonyms("mass bulk change status owner tag zmień opcję wielu klientów masowo змінити опцію багатьох клієнтів"),
     ]
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ClientKind {
-    /// A person.
-    Person,
-    /// A company.
-    Company,
-}
-
-impl ClientKind {
-    pub(crate) fn as_str(self) -> &'static str {
-        if self == Self::Person { "person" } else { "company" }
-    }
 }
 
 /// A client.
@@ -219,7 +204,7 @@ struct ListInput {
     #[schemars(length(max = 1024))]
     q: Option<String>,
     /// Only people, or only companies.
-    kind: Option<ClientKind>,
+    kind: Option<PartyKind>,
     /// Only with exactly this main e-mail.
     email: Option<String>,
     /// Only with this status.
@@ -246,7 +231,7 @@ struct ListInput {
 
 async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Client>> {
     let query = PartyQuery {
-        kind: input.kind.map_or("", ClientKind::as_str),
+        kind: input.kind,
         is_client: Some(true),
         words: input.q,
         email: input.email,

@@ -10,7 +10,7 @@ use crate::Party;
 use crate::form::{Form, Mode};
 use crate::list::{Order, PartyQuery, PartySort};
 use crate::names::Names;
-use crate::party::{self, PARTIES, add_party};
+use crate::party::{self, PARTIES, PartyKind, add_party};
 
 const VIEW: &str = "customers.people.view";
 const MANAGE: &str = "customers.people.manage";
@@ -139,7 +139,7 @@ struct ListInput {
 
 async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<ContactView>> {
     let query = PartyQuery {
-        kind: "person",
+        kind: Some(PartyKind::Person),
         is_contact: input.client_id.is_none().then_some(true),
         words: input.q,
         email: input.email,
@@ -281,22 +281,7 @@ macro_rules! contact_input {
                 ] {
                     form.put(name, column, given)?;
                 }
-                match self.client_id {
-                    Patch::Set(company) => {
-                        let found = ctx.resolve(&PARTIES, company.key()).await?;
-                        let found = match found {
-                            Some(id) => {
-                                let mut sql = ctx.select("1", &PARTIES);
-                                sql.and_eq("id", id).and_eq("kind", "company");
-                                ctx.exists(sql).await?.then_some(id)
-                            }
-                            None => None,
-                        };
-                        let missing = || format!("there is no company {}; use client_list (kind: company) to find it", company.key());
-                        form.refer("client_id", "company_id", found.ok_or_else(missing));
-                    }
-                    cleared => party::put_reference(form, "company_id", &cleared),
-                }
+                party::put_company(ctx, form, "client_id", self.client_id).await?;
                 party::put_owner(ctx, form, self.responsible_id).await
             }
         }
@@ -329,17 +314,8 @@ async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<ContactView> {
     view(&party::change(ctx, &before, form.finish()?).await.map_err(Error::lost_race)?)
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of the contact that is gone.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
-async fn delete(ctx: &mut Ctx, input: ContactInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: ContactInput) -> Result<family::Deleted> {
     let person = fetch(ctx, input.id).await?;
     family::remove(ctx, &person).await?;
-    Ok(Deleted { ok: true, id: person.id })
+    Ok(family::Deleted::of(&person))
 }

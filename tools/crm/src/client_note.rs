@@ -107,14 +107,8 @@ fn noteable_noun(kind: &str) -> Result<&'static str> {
 
 /// What a note is on: a person or company, or a deal.
 async fn noteable(ctx: &mut Ctx, kind: &str, key: Key) -> Result<Record> {
+    let table = if noteable_noun(kind)? == PARTIES.noun { &PARTIES } else { &DEALS };
     let found = subject::find(ctx, "noteable_type", kind, key).await?;
-    let table = match found.noun {
-        noun if noun == PARTIES.noun => &PARTIES,
-        noun if noun == DEALS.noun => &DEALS,
-        _ => {
-            return Err(Error::invalid("/noteable_type", "expected Crm::Client, Crm::Contact or Crm::Deal"));
-        }
-    };
     ctx.hold(table, found.id).await
 }
 
@@ -237,17 +231,8 @@ async fn update(ctx: &mut Ctx, input: UpdateInput) -> Result<ClientNote> {
     shown(&family::save(ctx, &note, values).await?)
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of what was deleted.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
-async fn delete(ctx: &mut Ctx, input: NoteInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: NoteInput) -> Result<family::Deleted> {
     let note = note::of_customer(ctx, input.id, "client_note").await?;
     family::remove(ctx, &note).await?;
-    Ok(Deleted { ok: true, id: note.id })
+    Ok(family::Deleted::of(&note))
 }

@@ -4,10 +4,11 @@ use bureau_identity::User;
 use bureau_kit::prelude::*;
 
 use crate::Party;
-use crate::client::{Client, ClientInput, ClientKind, by_external_id, fetch, shown};
+use crate::client::{Client, ClientInput, by_external_id, fetch, shown};
 use crate::duplicates;
 use crate::form::{Form, Mode};
-use crate::party::{self, PARTIES, add_party};
+use crate::names::Names;
+use crate::party::{self, PARTIES, PartyKind, add_party};
 use crate::subject::Subject;
 use crate::tag::by_names;
 use crate::tag_link;
@@ -140,7 +141,7 @@ macro_rules! client_input {
 client_input! {
     struct CreateInput {
         /// person or company; company unless given.
-        kind: Option<ClientKind>,
+        kind: Option<PartyKind>,
         /// Id in another system.
         #[serde(default)]
         #[schemars(length(max = 128))]
@@ -170,7 +171,7 @@ client_input! {
 client_input! {
     struct UpsertFields {
         /// person or company, for a new one; company unless given.
-        kind: Option<ClientKind>,
+        kind: Option<PartyKind>,
     }
 }
 
@@ -188,18 +189,35 @@ pub(crate) struct UpsertInput {
     client: UpsertFields,
 }
 
-/// The parts of a person's name, where the client is one; the name itself where there was none.
-fn complete(form: &mut Form, kind: ClientKind, name: Option<String>, email: Option<String>, phone: Option<String>) {
-    let name = name.or(email).or(phone);
-    let Some(name) = name else {
-        form.refuse("name", "is required, or an e-mail or phone to call the client by");
-        return;
-    };
-    form.set("display_name", name.as_str());
-    if kind == ClientKind::Person {
-        let (first, last) = crate::names::split_at_last_space(&name);
-        form.set("first_name", first);
-        form.set("last_name", last);
+/// Calls a client by its name, a person by the parts of it too.
+fn call(form: &mut Form, kind: PartyKind, before: Option<&Record>, name: String) -> Result<()> {
+    match kind {
+        PartyKind::Person => {
+            let absent = || Patch::Absent;
+            Names { whole: Patch::Set(name), first: absent(), middle: absent(), last: absent() }.fill(form, before)
+        }
+        PartyKind::Company => {
+            form.set("display_name", name);
+            Ok(())
+        }
+    }
+}
+
+/// Calls a new client by its name, or else by what is known of it (Intum).
+fn call_new(
+    form: &mut Form,
+    kind: PartyKind,
+    name: &Patch<String>,
+    email: &Patch<Email>,
+    phone: &Patch<String>,
+) -> Result<()> {
+    let email = if let Patch::Set(email) = email { Some(email.as_str().to_owned()) } else { None };
+    match given(name).or(email).or_else(|| given(phone)) {
+        Some(name) => call(form, kind, None, name),
+        None => {
+            form.refuse("name", "is required, or an e-mail or phone to call the client by");
+            Ok(())
+        }
     }
 }
 
@@ -212,31 +230,29 @@ fn given(text: &Patch<String>) -> Option<String> {
 }
 
 /// Who may handle companies need not be let to people, and the other way round.
-pub(crate) fn check_right(ctx: &Ctx, kind: ClientKind) -> Result<()> {
-    let right = if kind == ClientKind::Person { "customers.people.manage" } else { "customers.companies.manage" };
+pub(crate) fn check_right(ctx: &Ctx, kind: PartyKind) -> Result<()> {
+    let right = kind.right();
     if ctx.principal().may(&[right]) {
         return Ok(());
     }
-    let what = if kind == ClientKind::Person { "people" } else { "companies" };
+    let what = if kind == PartyKind::Person { "people" } else { "companies" };
     Err(Error::forbidden(format!("Clients that are {what} need the right {right}. Ask an administrator for it."))
         .with("missing", right))
 }
 
-pub(crate) fn kind_of(client: &Record) -> ClientKind {
-    if client.text("kind") == "person" { ClientKind::Person } else { ClientKind::Company }
+pub(crate) fn kind_of(client: &Record) -> PartyKind {
+    if client.text("kind") == "person" { PartyKind::Person } else { PartyKind::Company }
 }
 
 pub(crate) async fn create(ctx: &mut Ctx, mut input: CreateInput) -> Result<Client> {
-    let kind = input.kind.unwrap_or(ClientKind::Company);
+    let kind = input.kind.unwrap_or(PartyKind::Company);
     check_right(ctx, kind)?;
     let mut form = Form::new(&PARTIES, Mode::Create);
     form.set("kind", kind.as_str());
     form.set("is_client", true);
     form.put("external_id", "external_id", std::mem::take(&mut input.external_id))?;
     form.put("app_code", "app_code", std::mem::take(&mut input.app_code))?;
-    let name = given(&std::mem::take(&mut input.name));
-    let email = if let Patch::Set(email) = &input.email { Some(email.as_str().to_owned()) } else { None };
-    complete(&mut form, kind, name, email, given(&input.phone));
+    call_new(&mut form, kind, &std::mem::take(&mut input.name), &input.email, &input.phone)?;
     let tags = input.fill(ctx, &mut form).await?;
     let client = add_party(ctx, form.finish()?).await.map_err(Error::lost_race)?;
     tag_link::set_given(ctx, Subject { noun: PARTIES.noun, id: client.id }, tags).await?;
@@ -253,7 +269,7 @@ pub(crate) async fn update(ctx: &mut Ctx, mut input: UpdateInput) -> Result<Clie
     form.put("external_id", "external_id", std::mem::take(&mut input.external_id))?;
     form.put("app_code", "app_code", std::mem::take(&mut input.app_code))?;
     if let Some(name) = given(&input.name) {
-        complete(&mut form, kind_of(&before), Some(name), None, None);
+        call(&mut form, kind_of(&before), Some(&before), name)?;
     }
     let tags = input.fill(ctx, &mut form).await?;
     let client = party::change(ctx, &before, form.finish()?).await.map_err(Error::lost_race)?;
@@ -261,20 +277,11 @@ pub(crate) async fn update(ctx: &mut Ctx, mut input: UpdateInput) -> Result<Clie
     shown(ctx, &client).await
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of the client that is gone.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
-pub(crate) async fn delete(ctx: &mut Ctx, input: ClientInput) -> Result<Deleted> {
+pub(crate) async fn delete(ctx: &mut Ctx, input: ClientInput) -> Result<family::Deleted> {
     let client = fetch(ctx, input.id).await?;
     check_right(ctx, kind_of(&client))?;
     family::remove(ctx, &client).await?;
-    Ok(Deleted { ok: true, id: client.id })
+    Ok(family::Deleted::of(&client))
 }
 
 pub(crate) async fn upsert(ctx: &mut Ctx, input: UpsertInput) -> Result<Client> {
@@ -284,16 +291,14 @@ pub(crate) async fn upsert(ctx: &mut Ctx, input: UpsertInput) -> Result<Client> 
     }
     let mut fields = input.client;
     let Some(known) = by_external_id(ctx, &app, &id).await? else {
-        let kind = fields.kind.unwrap_or(ClientKind::Company);
+        let kind = fields.kind.unwrap_or(PartyKind::Company);
         check_right(ctx, kind)?;
         let mut form = Form::new(&PARTIES, Mode::Create);
         form.set("kind", kind.as_str());
         form.set("is_client", true);
         form.put("app_code", "app_code", Patch::Set(&app))?;
         form.put("external_id", "external_id", Patch::Set(&id))?;
-        let name = given(&std::mem::take(&mut fields.name));
-        let email = if let Patch::Set(email) = &fields.email { Some(email.as_str().to_owned()) } else { None };
-        complete(&mut form, kind, name, email, given(&fields.phone));
+        call_new(&mut form, kind, &std::mem::take(&mut fields.name), &fields.email, &fields.phone)?;
         let tags = fields.fill(ctx, &mut form).await?;
         let client = match add_party(ctx, form.finish()?).await.map_err(Error::lost_race) {
             // Another call has made it in between: the next attempt finds it.
@@ -312,7 +317,7 @@ pub(crate) async fn upsert(ctx: &mut Ctx, input: UpsertInput) -> Result<Client> 
     let mut form = Form::new(&PARTIES, Mode::Update);
     form.set("is_client", true);
     if let Some(name) = given(&fields.name) {
-        complete(&mut form, kind_of(&before), Some(name), None, None);
+        call(&mut form, kind_of(&before), Some(&before), name)?;
     }
     let tags = fields.fill(ctx, &mut form).await?;
     let client = party::change(ctx, &before, form.finish()?).await?;

@@ -9,7 +9,7 @@ use crate::form::{Form, Mode};
 use crate::json::{AnyJson, JsonList};
 use crate::list::{PartyQuery, party_list};
 use crate::next_interaction::{self, NextInteraction};
-use crate::party::{self, LifecycleStage, PARTIES, add_party, party_input};
+use crate::party::{self, LifecycleStage, PARTIES, PartyKind, add_party, party_input};
 use crate::related::{self, Include, Related};
 use crate::subject::Subject;
 use crate::tag_link::{self, TagRef};
@@ -189,7 +189,7 @@ party_list! {
 
 async fn list(ctx: &mut Ctx, mut input: ListInput) -> Result<Page<Company>> {
     let name = input.name.take();
-    let page = PartyQuery { name, ..input.query("company") }.run(ctx).await?;
+    let page = PartyQuery { name, ..input.query(PartyKind::Company) }.run(ctx).await?;
     tag_link::with_tags(ctx, page, output).await
 }
 
@@ -353,16 +353,8 @@ struct DeleteInput {
     id: Id<Party>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of the company that is gone.
-    id: String,
-}
-
-async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<family::Deleted> {
     let company = party::fetch(ctx, input.id, "company").await?;
     family::remove(ctx, &company).await?;
-    Ok(Deleted { ok: true, id: company.id.to_string() })
+    Ok(family::Deleted::of(&company))
 }

@@ -28,14 +28,10 @@ pub(crate) async fn fetch(ctx: &mut Ctx, table: &'static Table, key: Key) -> Res
 pub(crate) fn and_seen(principal: &Principal, sql: &mut Sql) {
     let Some(reach) = &principal.organizations else { return };
     sql.push(" AND (subject_id IN (SELECT id FROM parties WHERE tenant_id = ").bind(principal.tenant_id);
-    within(reach, sql);
+    sql.and_within("organization_id", reach.iter().copied());
     sql.push(") OR subject_id IN (SELECT id FROM deals WHERE tenant_id = ").bind(principal.tenant_id);
-    within(reach, sql);
+    sql.and_within("organization_id", reach.iter().copied());
     sql.push("))");
-}
-
-fn within(reach: &[Uuid], sql: &mut Sql) {
-    sql.push(" AND (organization_id IS NULL OR (TRUE").and_in("organization_id", reach.iter().copied()).push("))");
 }
 
 /// Whether the caller sees the person, company or deal that a row hangs on. What hangs on anything else is not seen here.

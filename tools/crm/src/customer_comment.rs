@@ -231,17 +231,8 @@ struct DeleteInput {
     id: Id<Note>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of what was deleted.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
-async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<family::Deleted> {
     let note = note::of_customer(ctx, input.id, "customer_comment").await?;
     family::remove(ctx, &note).await?;
-    Ok(Deleted { ok: true, id: note.id })
+    Ok(family::Deleted::of(&note))
 }

@@ -191,19 +191,10 @@ struct DeleteInput {
     id: Id<DictionaryEntry>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of what was deleted.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
-async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<family::Deleted> {
     let entry = fetch(ctx, input.id).await?;
     family::remove(ctx, &entry).await?;
-    Ok(Deleted { ok: true, id: entry.id })
+    Ok(family::Deleted::of(&entry))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

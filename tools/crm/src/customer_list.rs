@@ -3,7 +3,7 @@
 use bureau_kit::prelude::*;
 
 use crate::list::{Order, PartyQuery, PartySort};
-use crate::party::{LifecycleStage, PARTIES};
+use crate::party::{LifecycleStage, PARTIES, PartyKind};
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -19,15 +19,6 @@ pub(crate) fn tools() -> Vec<Tool> {
     ]
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum CustomerKind {
-    /// People.
-    Person,
-    /// Companies.
-    Company,
-}
-
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListInput {
@@ -36,7 +27,7 @@ struct ListInput {
     #[schemars(length(max = 1024))]
     q: Option<String>,
     /// Only people, or only companies.
-    kind: Option<CustomerKind>,
+    kind: Option<PartyKind>,
     /// Only with this status.
     status: Option<String>,
     /// Only at this stage.
@@ -101,11 +92,7 @@ fn customer(party: &Record) -> Result<Customer> {
 
 async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Customer>> {
     let query = PartyQuery {
-        kind: match input.kind {
-            Some(CustomerKind::Person) => "person",
-            Some(CustomerKind::Company) => "company",
-            None => "",
-        },
+        kind: input.kind,
         words: input.q,
         status: input.status,
         lifecycle_stage: input.lifecycle_stage,

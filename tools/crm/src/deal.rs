@@ -91,19 +91,10 @@ struct DeleteInput {
     id: Id<Deal>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of the deal that is gone.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
-async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<family::Deleted> {
     let deal = ctx.fetch(input.id).await?;
     family::remove(ctx, &deal).await?;
-    Ok(Deleted { ok: true, id: deal.id })
+    Ok(family::Deleted::of(&deal))
 }
 
 pub(crate) static DEALS: Table = Table::new(

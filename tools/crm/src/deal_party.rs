@@ -40,7 +40,7 @@ pub(crate) async fn of(ctx: &mut Ctx, deals: &[Uuid]) -> Result<HashMap<Uuid, Pa
     );
     sql.bind(ctx.tenant_id()).and_in("l.deal_id", deals.iter().copied());
     if let Some(reach) = ctx.principal().organizations.clone() {
-        sql.push(" AND (p.organization_id IS NULL OR (TRUE").and_in("p.organization_id", reach).push("))");
+        sql.and_within("p.organization_id", reach);
     }
     sql.push(" ORDER BY l.place NULLS LAST, p.num");
     for row in ctx.rows(&sql).await? {

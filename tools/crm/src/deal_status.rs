@@ -222,19 +222,10 @@ async fn update(ctx: &mut Ctx, input: ChangeInput) -> Result<Status> {
     Status::of(&family::save(ctx, &stage, values).await?)
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of what was deleted.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
-async fn delete(ctx: &mut Ctx, input: StatusInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: StatusInput) -> Result<family::Deleted> {
     let stage = fetch(ctx, input.id).await?;
     family::remove(ctx, &stage).await?;
-    Ok(Deleted { ok: true, id: stage.id })
+    Ok(family::Deleted::of(&stage))
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

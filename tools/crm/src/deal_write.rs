@@ -9,7 +9,7 @@ use crate::deal_party;
 use crate::deal_view::{self, DealView};
 use crate::form::{Form, Mode};
 use crate::json::AnyJson;
-use crate::party::{self, PARTIES};
+use crate::party::{self, PARTIES, PartyKind};
 use crate::pipeline::PIPELINES;
 use crate::pipeline_stage::PIPELINE_STAGES;
 use crate::subject::Subject;
@@ -318,9 +318,10 @@ struct Whom {
 impl Whom {
     async fn resolve(self, ctx: &mut Ctx, form: &mut Form) -> Result<(Named, Named)> {
         let both = matches!((&self.person, &self.organization), (Patch::Set(_), Patch::Set(_)));
-        let mut people = named(ctx, form, ("people", "person"), "person", self.people, self.person).await?;
+        let mut people = named(ctx, form, ("people", "person"), PartyKind::Person, self.people, self.person).await?;
         let mut companies =
-            named(ctx, form, ("companies", "organization"), "company", self.companies, self.organization).await?;
+            named(ctx, form, ("companies", "organization"), PartyKind::Company, self.companies, self.organization)
+                .await?;
         if let (true, Some(person), Some(company)) = (both, people.first, companies.first) {
             // iblai: the company of a deal is the company of its person.
             let mut sql = ctx.select("1", &PARTIES);
@@ -335,9 +336,9 @@ impl Whom {
         match self.client {
             Patch::Absent => {}
             Patch::Clear => companies = Named { all: Some(Vec::new()), first: None },
-            Patch::Set(client) => match found(ctx, client.key(), None).await? {
-                Some((id, true)) => people.first = Some(id),
-                Some((id, false)) => companies.first = Some(id),
+            Patch::Set(client) => match party::resolve(ctx, client.key(), None).await? {
+                Some((id, PartyKind::Person)) => people.first = Some(id),
+                Some((id, PartyKind::Company)) => companies.first = Some(id),
                 None => form
                     .refuse("client_id", format!("there is no client {}; use customer_list to find it", client.key())),
             },
@@ -346,29 +347,18 @@ impl Whom {
     }
 }
 
-/// A person or company by its key, and whether it is a person.
-async fn found(ctx: &mut Ctx, key: Key, kind: Option<&'static str>) -> Result<Option<(Uuid, bool)>> {
-    let Some(id) = ctx.resolve(&PARTIES, key).await? else { return Ok(None) };
-    let mut sql = ctx.select("kind", &PARTIES);
-    sql.and_eq("id", id);
-    if let Some(kind) = kind {
-        sql.and_eq("kind", kind);
-    }
-    let Some(row) = ctx.rows(&sql).await?.into_iter().next() else { return Ok(None) };
-    Ok(Some((id, row.get::<String>(0)? == "person")))
-}
-
 /// The people, or the companies, that two arguments name: all of them, and the foremost.
 async fn named(
     ctx: &mut Ctx,
     form: &mut Form,
     (all_argument, first_argument): (&str, &str),
-    kind: &'static str,
+    kind: PartyKind,
     all: Option<Vec<Id<Party>>>,
     first: Patch<Id<Party>>,
 ) -> Result<Named> {
     let mut named = Named::default();
-    let missing = |key: Key| format!("there is no {kind} {key}; use {kind}_list to find it");
+    let noun = kind.as_str();
+    let missing = |key: Key| format!("there is no {noun} {key}; use {noun}_list to find it");
     if let Some(all) = all {
         if all.len() > deal_party::MOST {
             form.refuse(all_argument, format!("expected at most {}, got {}", deal_party::MOST, all.len()));
@@ -376,7 +366,7 @@ async fn named(
         }
         let mut ids = Vec::with_capacity(all.len());
         for (index, id) in all.into_iter().enumerate() {
-            match found(ctx, id.key(), Some(kind)).await? {
+            match party::resolve(ctx, id.key(), Some(kind)).await? {
                 Some((id, _)) if ids.contains(&id) => {}
                 Some((id, _)) => ids.push(id),
                 None => form.refuse(&format!("{all_argument}/{index}"), missing(id.key())),
@@ -387,7 +377,7 @@ async fn named(
     match first {
         Patch::Absent => {}
         Patch::Clear => _ = named.all.get_or_insert_default(),
-        Patch::Set(id) => match found(ctx, id.key(), Some(kind)).await? {
+        Patch::Set(id) => match party::resolve(ctx, id.key(), Some(kind)).await? {
             Some((id, _)) => named.first = Some(id),
             None => form.refuse(first_argument, missing(id.key())),
         },

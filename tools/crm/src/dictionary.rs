@@ -157,18 +157,9 @@ struct DeleteInput {
     id: Id<Dictionary>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of the dictionary.
-    #[schemars(with = "String")]
-    id: Uuid,
-}
-
 /// Documented: the deletion is soft.
-async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<family::Deleted> {
     let dictionary = ctx.fetch(input.id).await?;
     family::save(ctx, &dictionary, Values::new().with("is_active", false)).await?;
-    Ok(Deleted { ok: true, id: dictionary.id })
+    Ok(family::Deleted::of(&dictionary))
 }

@@ -178,8 +178,7 @@ pub(crate) async fn entries(ctx: &mut Ctx, dictionary: Uuid, query: EntryQuery) 
     let filter = |sql: &mut Sql| {
         sql.and_eq("dictionary_id", dictionary);
         if let Some(reach) = &reach {
-            sql.push(" AND (organization_id IS NULL OR (TRUE");
-            sql.and_in("organization_id", reach.iter().chain(&above).copied()).push("))");
+            sql.and_within("organization_id", reach.iter().chain(&above).copied());
         }
         if let Some(words) = &query.words {
             sql.and_contains(words);

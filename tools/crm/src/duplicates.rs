@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use bureau_kit::prelude::*;
 
 use crate::Party;
-use crate::party::PARTIES;
+use crate::party::{PARTIES, PartyKind};
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -40,15 +40,6 @@ const CROWD: i64 = 20;
 /// Most keys, and so many pairs at most, that one look compares.
 const MOST_KEYS: i64 = 5_000;
 const MOST_PAIRS: usize = 20_000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum PartyKind {
-    /// People.
-    Person,
-    /// Companies.
-    Company,
-}
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -191,8 +182,7 @@ async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Pairs> {
     };
     pairs.retain(|pair| pair.score >= least);
     if let Some(kind) = input.kind {
-        let kind = if kind == PartyKind::Person { "person" } else { "company" };
-        pairs.retain(|pair| pair.kind == kind);
+        pairs.retain(|pair| pair.kind == kind.as_str());
     }
     pairs.sort_by_key(|pair| (std::cmp::Reverse(pair.score), pair.first.num, pair.second.num));
     let total = pairs.len();
@@ -221,7 +211,7 @@ async fn all(ctx: &mut Ctx, kind: Option<PartyKind>) -> Result<(Vec<Pair>, bool)
             .push(" FROM parties WHERE tenant_id = ");
         sql.bind(ctx.tenant_id()).push(" AND active AND ").push(column).push(" <> ''");
         if let Some(kind) = kind {
-            sql.and_eq("kind", if kind == PartyKind::Person { "person" } else { "company" });
+            sql.and_eq("kind", kind.as_str());
         }
         sql.push(" GROUP BY ").push(column).push(" HAVING COUNT(*) BETWEEN 2 AND ").bind(CROWD);
         sql.push(" LIMIT ").bind(MOST_KEYS).push(") ORDER BY ").push(column).push(", num");

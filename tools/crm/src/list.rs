@@ -3,9 +3,10 @@
 use bureau_identity::User;
 use bureau_kit::page::Wanted;
 use bureau_kit::prelude::*;
+use bureau_kit::text::literal_pattern;
 
 use crate::Party;
-use crate::party::{LifecycleStage, PARTIES};
+use crate::party::{LifecycleStage, PARTIES, PartyKind};
 
 /// What a list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -31,8 +32,8 @@ pub(crate) enum Order {
 /// What a list shows.
 #[derive(Debug, Default)]
 pub(crate) struct PartyQuery {
-    /// person or company; both when blank.
-    pub(crate) kind: &'static str,
+    /// Which of the two; both when left out.
+    pub(crate) kind: Option<PartyKind>,
     pub(crate) is_client: Option<bool>,
     pub(crate) is_contact: Option<bool>,
     pub(crate) words: Option<String>,
@@ -133,9 +134,9 @@ macro_rules! party_list {
 
         impl $name {
             /// The query, without what only one of the two kinds is filtered by.
-            fn query(self, kind: &'static str) -> $crate::list::PartyQuery {
+            fn query(self, kind: $crate::party::PartyKind) -> $crate::list::PartyQuery {
                 $crate::list::PartyQuery {
-                    kind,
+                    kind: Some(kind),
                     is_client: None,
                     is_contact: None,
                     words: self.q,
@@ -190,8 +191,8 @@ impl PartyQuery {
     }
 
     fn filter(&self, tenant: Uuid, owner: Option<Uuid>, company: Option<Uuid>, sql: &mut Sql) {
-        if !self.kind.is_empty() {
-            sql.and_eq("kind", self.kind);
+        if let Some(kind) = self.kind {
+            sql.and_eq("kind", kind.as_str());
         }
         for (column, wanted) in [("is_client", self.is_client), ("is_contact", self.is_contact)] {
             if let Some(wanted) = wanted {
@@ -227,9 +228,11 @@ impl PartyQuery {
                 sql.push(column).push(if wanted { " NOT NULL" } else { " NULL" });
             }
         }
-        for (text, start) in [(&self.email_starts_with, true), (&self.email_contains, false)] {
+        for (text, before) in [(&self.email_starts_with, ""), (&self.email_contains, "%")] {
             if let Some(text) = text {
-                sql.push(" AND primary_email_folded LIKE ").bind(email_pattern(text, start)).push(" ESCAPE '\\'");
+                // Stored in lower case.
+                let pattern = format!("{before}{}%", literal_pattern(&text.trim().to_lowercase()));
+                sql.push(" AND primary_email_folded LIKE ").bind(pattern).push(" ESCAPE '\\'");
             }
         }
         if let Some(from) = self.created_from {
@@ -267,19 +270,6 @@ pub(crate) fn and_tagged(sql: &mut Sql, tenant: Uuid, noun: &'static str, tags: 
     sql.bind(tenant).push(" AND t.tenant_id = ").bind(tenant);
     sql.and_eq("l.subject_type", noun).push(" AND ((TRUE").and_in("t.id", ids);
     sql.push(") OR (TRUE").and_in("t.num", nums).push(")))");
-}
-
-/// A `LIKE` pattern for addresses that begin with a text, or contain it; they are stored in lower case.
-fn email_pattern(text: &str, start: bool) -> String {
-    let mut pattern = String::from(if start { "" } else { "%" });
-    for letter in text.trim().to_lowercase().chars() {
-        if matches!(letter, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(letter);
-    }
-    pattern.push('%');
-    pattern
 }
 
 /// The UUID that a filter means. A number nobody has filters everything out, like a UUID nobody has.

@@ -4,7 +4,7 @@ use bureau_kit::prelude::*;
 
 use crate::Party;
 use crate::address;
-use crate::party::{self, PARTIES, PARTY_METADATA_KEYS};
+use crate::party::{self, PARTIES, PARTY_METADATA_KEYS, PartyKind};
 use crate::reparent::{Counts, move_references};
 
 /// Most people merged at once: all of them are locked.
@@ -78,16 +78,16 @@ async fn merge(ctx: &mut Ctx, input: MergeInput) -> Result<MergeOutput> {
 async fn merge_clients(ctx: &mut Ctx, input: ClientsInput) -> Result<MergeOutput> {
     let primary = input.id.key();
     let kind = match kind_of(ctx, primary).await?.as_deref() {
-        Some("person") => "person",
-        Some(_) => "company",
+        Some("person") => PartyKind::Person,
+        Some(_) => PartyKind::Company,
         None => return Err(Error::not_found("client", primary)),
     };
-    let right = if kind == "person" { "customers.people.manage" } else { "customers.companies.manage" };
+    let right = kind.right();
     if !ctx.principal().may(&[right]) {
         return Err(Error::forbidden(format!("Merging here needs the right {right}. Ask an administrator for it."))
             .with("missing", right));
     }
-    join(ctx, "ids", kind, primary, &input.ids).await
+    join(ctx, "ids", kind.as_str(), primary, &input.ids).await
 }
 
 /// Whether a key names a person or a company.

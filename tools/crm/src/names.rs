@@ -64,7 +64,7 @@ fn whole(first: &str, middle: &str, last: &str) -> String {
 }
 
 /// First names and the last one. A single word is a first name.
-pub(crate) fn split_at_last_space(name: &str) -> (String, String) {
+fn split_at_last_space(name: &str) -> (String, String) {
     let name = name.trim();
     match name.rsplit_once(char::is_whitespace) {
         Some((first, last)) => (first.trim_end().to_owned(), last.to_owned()),

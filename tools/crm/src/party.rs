@@ -235,6 +235,34 @@ async fn taken(
     ctx.exists(sql).await
 }
 
+/// Person or company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PartyKind {
+    /// A person.
+    Person,
+    /// A company.
+    Company,
+}
+
+impl PartyKind {
+    /// As it is stored, and as tools are named after it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Company => "company",
+        }
+    }
+
+    /// What somebody needs to change those of this kind.
+    pub(crate) fn right(self) -> &'static str {
+        match self {
+            Self::Person => "customers.people.manage",
+            Self::Company => "customers.companies.manage",
+        }
+    }
+}
+
 /// How far a relation has come.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -520,6 +548,30 @@ async fn note_keys(ctx: &mut Ctx, party: &Record) -> Result<()> {
         let values = Values::new().with("party_id", party.id).with("name", name.as_str());
         ctx.insert(&PARTY_METADATA_KEYS, values).await?;
     }
+    Ok(())
+}
+
+/// The person or company that a reference names, following a merge, and which of the two it is; none when there is no such
+/// one, or when it is of another kind than is wanted.
+pub(crate) async fn resolve(ctx: &mut Ctx, key: Key, wanted: Option<PartyKind>) -> Result<Option<(Uuid, PartyKind)>> {
+    let Some(id) = ctx.resolve(&PARTIES, key).await? else { return Ok(None) };
+    let mut sql = ctx.select("kind", &PARTIES);
+    sql.and_eq("id", id);
+    let rows = ctx.rows(&sql).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let kind = if row.get::<String>(0)? == "person" { PartyKind::Person } else { PartyKind::Company };
+    Ok(Some((id, kind)).filter(|_| wanted.is_none_or(|wanted| wanted == kind)))
+}
+
+/// Takes the company of a person into a form: an own one, or it is an error of the argument.
+pub(crate) async fn put_company(ctx: &mut Ctx, form: &mut Form, argument: &str, given: Patch<Id<Party>>) -> Result<()> {
+    let Patch::Set(company) = given else {
+        put_reference(form, "company_id", &given);
+        return Ok(());
+    };
+    let found = resolve(ctx, company.key(), Some(PartyKind::Company)).await?.map(|(id, _)| id);
+    let missing = || format!("there is no company {}; use company_list to find it", company.key());
+    form.refer(argument, "company_id", found.ok_or_else(missing));
     Ok(())
 }
 

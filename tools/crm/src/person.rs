@@ -10,7 +10,7 @@ use crate::json::{AnyJson, JsonList};
 use crate::list::{PartyQuery, party_list};
 use crate::names::Names;
 use crate::next_interaction::{self, NextInteraction};
-use crate::party::{self, LifecycleStage, PARTIES, add_party, party_input};
+use crate::party::{self, LifecycleStage, PARTIES, PartyKind, add_party, party_input};
 use crate::related::{self, Include, Related};
 use crate::subject::Subject;
 use crate::tag_link::{self, TagRef};
@@ -224,7 +224,7 @@ party_list! {
 
 async fn list(ctx: &mut Ctx, input: ListInput) -> Result<Page<Person>> {
     let company = input.organization;
-    let page = PartyQuery { company, ..input.query("person") }.run(ctx).await?;
+    let page = PartyQuery { company, ..input.query(PartyKind::Person) }.run(ctx).await?;
     tag_link::with_tags(ctx, page, output).await
 }
 
@@ -340,7 +340,7 @@ macro_rules! person_input {
                 ] {
                     form.put(name, name, given)?;
                 }
-                company(ctx, form, self.organization).await?;
+                party::put_company(ctx, form, "organization", self.organization).await?;
                 party::fill(ctx, form, shared).await
             }
         }
@@ -392,35 +392,8 @@ struct DeleteInput {
     id: Id<Party>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Always true.
-    ok: bool,
-    /// UUID of the person that is gone.
-    id: String,
-}
-
-async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<Deleted> {
+async fn delete(ctx: &mut Ctx, input: DeleteInput) -> Result<family::Deleted> {
     let person = party::fetch(ctx, input.id, "person").await?;
     family::remove(ctx, &person).await?;
-    Ok(Deleted { ok: true, id: person.id.to_string() })
-}
-
-/// The company of a person: an own one, or it is an error of the argument.
-async fn company(ctx: &mut Ctx, form: &mut Form, given: Patch<Id<Party>>) -> Result<()> {
-    let Patch::Set(id) = given else {
-        party::put_reference(form, "company_id", &given);
-        return Ok(());
-    };
-    let found = match ctx.resolve(&PARTIES, id.key()).await? {
-        Some(found) => {
-            let mut sql = ctx.select("1", &PARTIES);
-            sql.and_eq("id", found).and_eq("kind", "company");
-            ctx.exists(sql).await?.then_some(found)
-        }
-        None => None,
-    };
-    let missing = || format!("there is no company {}; use company_list to find it", id.key());
-    form.refer("organization", "company_id", found.ok_or_else(missing));
-    Ok(())
+    Ok(family::Deleted::of(&person))
 }

@@ -4,7 +4,7 @@ use bureau_kit::prelude::*;
 
 use crate::deal::DEALS;
 use crate::next_interaction::{self, NextInteraction};
-use crate::party::PARTIES;
+use crate::party::{PARTIES, PartyKind};
 
 pub(crate) fn tools() -> Vec<Tool> {
     vec![
@@ -44,15 +44,6 @@ pub fn widget_limit(given: Option<i64>) -> Result<i64> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum CustomerKind {
-    /// People.
-    Person,
-    /// Companies.
-    Company,
-}
-
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CustomersInput {
@@ -60,7 +51,7 @@ struct CustomersInput {
     #[schemars(range(min = 1, max = 20))]
     limit: Option<i64>,
     /// Only people, or only companies.
-    kind: Option<CustomerKind>,
+    kind: Option<PartyKind>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -103,7 +94,7 @@ async fn new_customers(ctx: &mut Ctx, input: CustomersInput) -> Result<Customers
     let limit = widget_limit(input.limit)?;
     let mut sql = ctx.from(&PARTIES);
     if let Some(kind) = input.kind {
-        sql.and_eq("kind", if kind == CustomerKind::Person { "person" } else { "company" });
+        sql.and_eq("kind", kind.as_str());
     }
     sql.push(" AND active ORDER BY num DESC LIMIT ").bind(limit);
     let items = ctx.records(&PARTIES, &sql).await?.iter().map(customer).collect::<Result<_>>()?;

@@ -250,9 +250,7 @@ impl Ctx {
         let limit = self.principal.organizations.as_ref().filter(|_| stands(Guard::OrganizationFilter));
         let Some(organizations) = limit else { return };
         if table.in_organization {
-            sql.push(" AND (organization_id IS NULL OR (TRUE")
-                .and_in("organization_id", organizations.iter().copied())
-                .push("))");
+            sql.and_within("organization_id", organizations.iter().copied());
         }
         if let Some(seen) = table.seen {
             seen(&self.principal, organizations, sql);

@@ -6,6 +6,8 @@ mod schemas;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::ctx::Ctx;
@@ -119,6 +121,22 @@ pub async fn save(ctx: &mut Ctx, before: &Record, mut values: Values) -> Result<
         rule(ctx, Draft { event: Event::Update, before: Some(before), values: &mut values }).await?;
     }
     ctx.update(before, values).await
+}
+
+/// What tools answer that delete a record.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Deleted {
+    /// Always true.
+    ok: bool,
+    /// UUID of what was deleted.
+    id: String,
+}
+
+impl Deleted {
+    /// The answer about a record that is gone.
+    pub fn of(record: &Record) -> Self {
+        Self { ok: true, id: record.id.to_string() }
+    }
 }
 
 /// Deletes a record after its rule was asked.

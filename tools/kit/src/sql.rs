@@ -1,5 +1,7 @@
 //! A statement and its values, growing together, so that a placeholder cannot miss its value.
 
+use uuid::Uuid;
+
 use crate::text::contains_pattern;
 use crate::value::Val;
 
@@ -65,6 +67,11 @@ impl Sql {
             self.push("NULL");
         }
         self.push(")")
+    }
+
+    /// Appends the condition that a row belongs to the whole tenant or to one of these organizations. `column` says which.
+    pub fn and_within(&mut self, column: &'static str, organizations: impl IntoIterator<Item = Uuid>) -> &mut Self {
+        self.push(" AND (").push(column).push(" IS NULL OR (TRUE").and_in(column, organizations).push("))")
     }
 
     /// Appends a search for `words` anywhere in the folded text of the table.

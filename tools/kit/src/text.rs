@@ -43,14 +43,18 @@ pub fn fold(text: &str) -> String {
 
 /// A `LIKE` pattern that finds `needle` literally anywhere in folded text; escape character `\`.
 pub fn contains_pattern(needle: &str) -> String {
-    let mut pattern = String::from("%");
-    for letter in fold(needle).chars() {
+    format!("%{}%", literal_pattern(&fold(needle)))
+}
+
+/// The part of a `LIKE` pattern that finds a text as it is written; escape character `\`.
+pub fn literal_pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for letter in text.chars() {
         if matches!(letter, '%' | '_' | '\\') {
             pattern.push('\\');
         }
         pattern.push(letter);
     }
-    pattern.push('%');
     pattern
 }
 

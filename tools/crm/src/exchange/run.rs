@@ -138,7 +138,6 @@ struct Imported {
 }
 
 async fn run(ctx: &mut Ctx, input: RunInput) -> Result<Imported> {
-    ctx.checkpoint().await?;
     let is_person = input.resource == Resource::Person;
     let format = input.format.unwrap_or(Format::Csv);
     let first_line = input.first_line.unwrap_or(if format == Format::Csv { 2 } else { 1 });
